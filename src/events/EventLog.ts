@@ -1,0 +1,146 @@
+/**
+ * The event log: the only ground state. Everything else is a fold over it.
+ *
+ * A stream is a sequence of events with versions 1, 2, 3 … without gaps. Over all streams there is one position, which
+ * grows in the order of the commits. This file has the service and the memory implementation; `PostgresEventLog.ts` is
+ * the durable one. Both pass `test/events/EventLogContract.ts`.
+ */
+import { Context, Effect, Layer, PubSub, Schema, Stream } from "effect"
+import { DaemonEvent } from "./DaemonEvent.ts"
+import { DirectiveEvent } from "./DirectiveEvent.ts"
+import { follow } from "./internal/follow.ts"
+import { SupervisorEvent } from "./SupervisorEvent.ts"
+
+/** Every event that is ever stored. Tags are unique over all kinds of streams. */
+export const StoredEvent = Schema.Union([DirectiveEvent, DaemonEvent, SupervisorEvent])
+export type StoredEvent = typeof StoredEvent.Type
+
+/** Why an event is there. All optional: what an actor does by itself has no command. */
+export interface Cause {
+  /** The idempotency key of the command, where it had one. */
+  readonly commandId?: string
+  /** Shared by all that one request set going. */
+  readonly correlationId?: string
+  /** `stream@version` of the event that led to this one. */
+  readonly causationId?: string
+}
+
+/** An event with its place in the log. `at` is milliseconds since 1970, UTC. */
+export interface RecordedEvent<E extends StoredEvent = StoredEvent> extends Cause {
+  readonly position: number
+  readonly stream: string
+  readonly version: number
+  readonly schemaVersion: number
+  readonly at: number
+  readonly event: E
+}
+
+/**
+ * What an append takes the stream's version to be: exactly that number (0 is a stream without events), `none` (no
+ * events yet), `exists` (at least one), or `any`.
+ */
+export type Expected = number | "none" | "exists" | "any"
+
+/** The part of an append that goes to one stream. A stream appears at most once in an append. */
+export interface StreamAppend {
+  readonly stream: string
+  readonly expected: Expected
+  readonly events: ReadonlyArray<StoredEvent>
+}
+
+export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
+  stream: Schema.String,
+  expected: Schema.Union([Schema.Int, Schema.Literals(["none", "exists", "any"])]),
+  actual: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.stream} is at version ${this.actual}, not ${this.expected}`
+  }
+}
+
+/** The store cannot be reached, refused the append, or holds something that does not decode. */
+export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLogError", {
+  method: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `The event log failed to ${this.method}: ${this.cause instanceof Error ? this.cause.message : this.cause}`
+  }
+}
+
+export class EventLog extends Context.Service<EventLog, {
+  /**
+   * Appends all events to all streams or nothing, if every stream is where it is expected to be. It answers when the
+   * events survive a crash, with the events in the order given.
+   */
+  append(
+    appends: ReadonlyArray<StreamAppend>,
+    about: Cause & { readonly at: number }
+  ): Effect.Effect<ReadonlyArray<RecordedEvent>, VersionConflict | EventLogError>
+  /** The events of one stream with a version over `after`, oldest first, up to now. */
+  read(stream: string, options?: { readonly after?: number }): Stream.Stream<RecordedEvent, EventLogError>
+  /** The events of all streams with a position over `after`, oldest first, up to now. */
+  readAll(options?: { readonly after?: number }): Stream.Stream<RecordedEvent, EventLogError>
+  /** As `readAll`, and then on and on as events are committed: each event once, in order, none left out. */
+  subscribe(options?: { readonly after?: number }): Stream.Stream<RecordedEvent, EventLogError>
+  /** The position of the newest event, 0 in an empty log. */
+  readonly head: Effect.Effect<number, EventLogError>
+}>()("makima-runtime/events/EventLog") {
+  /** Keeps the events in this process and forgets them with it: for rules, simulation and tests. */
+  static readonly layerMemory = Layer.effect(
+    EventLog,
+    Effect.gen(function*() {
+      const all: Array<RecordedEvent> = []
+      const streams = new Map<string, Array<RecordedEvent>>()
+      const heads = yield* PubSub.sliding<number>(1)
+
+      const append = Effect.fnUntraced(
+        function*(appends: ReadonlyArray<StreamAppend>, { at, ...cause }: Cause & { readonly at: number }) {
+          for (const { expected, stream } of appends) {
+            const actual = streams.get(stream)?.length ?? 0
+            if (!meets(expected, actual)) return yield* new VersionConflict({ stream, expected, actual })
+          }
+          const recorded: Array<RecordedEvent> = []
+          for (const { events, stream } of appends) {
+            const past = streams.get(stream) ?? []
+            streams.set(stream, past)
+            for (const event of events) {
+              const position = all.length + 1
+              const entry = { position, stream, version: past.length + 1, schemaVersion: 1, at, event, ...cause }
+              past.push(entry)
+              all.push(entry)
+              recorded.push(entry)
+            }
+          }
+          if (recorded.length > 0) yield* PubSub.publish(heads, all.length)
+          return recorded
+        }
+      )
+
+      const pageAfter = (after: number) => Effect.sync(() => all.slice(after, after + 1000))
+
+      return EventLog.of({
+        append,
+        read: (stream, options) =>
+          Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).slice(options?.after ?? 0))),
+        readAll: (options) => Stream.suspend(() => Stream.fromIterable(all.slice(options?.after ?? 0))),
+        subscribe: (options) => follow(pageAfter, heads, options?.after ?? 0),
+        head: Effect.sync(() => all.length)
+      })
+    })
+  )
+}
+
+/** Whether a stream at version `actual` is where the append takes it to be. */
+export const meets = (expected: Expected, actual: number): boolean => {
+  switch (expected) {
+    case "any":
+      return true
+    case "none":
+      return actual === 0
+    case "exists":
+      return actual > 0
+    default:
+      return actual === expected
+  }
+}

@@ -1,0 +1,13 @@
+/** What can be said to have happened to the actors of one process: one stream a process. */
+import { Schema } from "effect"
+
+export const SupervisorEvent = Schema.TaggedUnion({
+  ActorStarted: { address: Schema.String },
+  ActorStopped: { address: Schema.String },
+  ActorFailed: { address: Schema.String, cause: Schema.String },
+  /** It comes back from the log at `at`, milliseconds since 1970. */
+  ActorRestartScheduled: { address: Schema.String, at: Schema.Natural },
+  /** It failed too often in a short time: it stays down until somebody sends it a message after `until`. */
+  ActorParked: { address: Schema.String, until: Schema.Natural }
+})
+export type SupervisorEvent = typeof SupervisorEvent.Type
