@@ -12,8 +12,7 @@ export const sanitise = (name: string): string => {
 export const shortId = (id: string): string => id.slice(0, 8)
 
 /** The branch that holds the work of one step's task. */
-export const ofTask = (taskName: string, taskId: string): string =>
-  `makima/${sanitise(taskName)}-${shortId(taskId)}`
+export const ofTask = (taskName: string, taskId: string): string => `makima/${sanitise(taskName)}-${shortId(taskId)}`
 
 /** The branch that a directive's pull request is made from. */
 export const ofDirective = (title: string, directiveId: string): string =>
