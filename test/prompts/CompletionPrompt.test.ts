@@ -53,6 +53,10 @@ describe("CompletionPrompt", () => {
     )
   })
 
+  it("fences the commands with more backticks than any text in them has", () => {
+    assert.match(completionPrompt({ ...first, goal: "`````" }), /^`{6}sh$/m)
+  })
+
   it("uses what an earlier attempt pushed and opened", () => {
     const opened = `case "$command" in "gh pr create"*) exit 1 ;; "gh pr view"*) echo ${prUrl} ;; esac`
     const { calls, status } = run(blocks(completionPrompt(first))[0]!, opened)
