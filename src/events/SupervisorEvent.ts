@@ -1,11 +1,16 @@
-/** What can be said to have happened to the actors of one process: one stream a process. */
+/**
+ * What can be said to have happened to the actors of one process: one stream a process.
+ *
+ * Times are milliseconds since 1970, UTC.
+ */
 import { Schema } from "effect"
 
 export const SupervisorEvent = Schema.TaggedUnion({
   ActorStarted: { address: Schema.String },
   ActorStopped: { address: Schema.String },
-  ActorFailed: { address: Schema.String, cause: Schema.String },
-  /** It comes back from the log at `at`, milliseconds since 1970. */
+  /** `at` counts towards the restarts of a period. */
+  ActorFailed: { address: Schema.String, cause: Schema.String, at: Schema.Natural },
+  /** It comes back from the log at `at`. */
   ActorRestartScheduled: { address: Schema.String, at: Schema.Natural },
   /** It failed too often in a short time: it stays down until somebody sends it a message after `until`. */
   ActorParked: { address: Schema.String, until: Schema.Natural }

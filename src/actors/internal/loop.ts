@@ -1,0 +1,177 @@
+/**
+ * The one loop that runs every actor: take messages, decide, append, evolve, reply, react.
+ *
+ * Deciding is pure and is given in a `Behaviour`. All that can wait, fail or be interrupted is here. Whatever fails
+ * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
+ */
+import { Cause, Clock, Deferred, Effect, Fiber, Queue, Result, type Scope, Stream } from "effect"
+import { EventLog, type EventLogError, type StoredEvent, type VersionConflict } from "../../events/EventLog.ts"
+import { type Mailbox, type Message, refuseAll } from "./mailbox.ts"
+
+export interface Decided<State, Event, Answer> {
+  readonly events: ReadonlyArray<Event>
+  readonly state: State
+  readonly answer: Answer
+}
+
+/** What makes an actor of one kind: its rules, and what it does to the world once they are in the log. */
+export interface Behaviour<State, Command, Event extends StoredEvent, Answer, Rejection> {
+  readonly empty: (stream: string) => State
+  readonly evolve: (state: State, event: Event) => State
+  readonly decide: (
+    state: State,
+    command: Command,
+    now: number,
+    commandId: string | undefined
+  ) => Result.Result<Decided<State, Event, Answer>, Rejection>
+  /** The command that a due time sends. */
+  readonly wake: Command
+  /** When the actor wants that command next, in milliseconds since 1970. */
+  readonly dueAt: (state: State, now: number) => number | undefined
+  /** A last command of a batch that depends on the rest of this process, such as which daemons have room. */
+  readonly conclude?: (state: State, events: ReadonlyArray<Event>, self: Self<Command>) => Command | undefined
+  /** Before the first message, with the state that the log gives. */
+  readonly recovered: (state: State, self: Self<Command>) => Effect.Effect<void>
+  /** After the events are in the log. It must not wait for this actor. */
+  readonly react: (events: ReadonlyArray<Event>, state: State, self: Self<Command>) => Effect.Effect<void>
+}
+
+/** How an actor sends itself a message: whenever there is room, without being waited for. */
+export interface Self<Command> {
+  readonly tell: (command: Command) => Effect.Effect<void>
+  /** Sends `wake` at once. With a full mailbox that is not needed: whatever comes next wakes the actor as well. */
+  readonly nudge: () => void
+}
+
+interface Current<State> {
+  readonly state: State
+  readonly version: number
+  readonly position: number
+}
+
+/** Runs an actor until it fails or is interrupted. The mailbox outlives it, so that a restarted actor goes on there. */
+export const run = Effect.fnUntraced(function*<State, Command, Event extends StoredEvent, Answer, Rejection>(
+  stream: string,
+  behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
+  mailbox: Mailbox<Command, Answer, Rejection>
+): Effect.fn.Return<never, VersionConflict | EventLogError, EventLog | Scope.Scope> {
+  const log = yield* EventLog
+  const scope = yield* Effect.scope
+  const self: Self<Command> = {
+    tell: (command) =>
+      Effect.asVoid(Effect.forkIn(Queue.offer(mailbox, { command, commandId: undefined, reply: undefined }), scope)),
+    nudge: () => {
+      Queue.offerUnsafe(mailbox, { command: behaviour.wake, commandId: undefined, reply: undefined })
+    }
+  }
+  const alarm = yield* makeAlarm(self.tell(behaviour.wake))
+
+  let current = yield* recover(log, stream, behaviour)
+  yield* behaviour.recovered(current.state, self)
+  yield* alarm(behaviour.dueAt(current.state, yield* Clock.currentTimeMillis))
+  while (true) {
+    const messages = yield* Queue.takeAll(mailbox)
+    current = yield* handle(log, stream, behaviour, current, messages, self).pipe(
+      // Whatever ends this actor, nobody waits for it in vain.
+      Effect.onExit((exit) =>
+        exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, because(exit.cause)))
+      )
+    )
+    yield* alarm(behaviour.dueAt(current.state, yield* Clock.currentTimeMillis))
+  }
+})
+
+const recover = <State, Command, Event extends StoredEvent, Answer, Rejection>(
+  log: EventLog["Service"],
+  stream: string,
+  { empty, evolve }: Behaviour<State, Command, Event, Answer, Rejection>
+): Effect.Effect<Current<State>, EventLogError> =>
+  log.read(stream).pipe(
+    Stream.runFold(
+      (): Current<State> => ({ state: empty(stream), version: 0, position: 0 }),
+      (current, { event, position, version }) => ({ state: evolve(current.state, event as Event), version, position })
+    )
+  )
+
+/** Decides all messages on top of each other, appends once, and only then replies and reacts. */
+const handle = Effect.fnUntraced(function*<State, Command, Event extends StoredEvent, Answer, Rejection>(
+  log: EventLog["Service"],
+  stream: string,
+  behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
+  current: Current<State>,
+  messages: ReadonlyArray<Message<Command, Answer, Rejection>>,
+  self: Self<Command>
+) {
+  const now = yield* Clock.currentTimeMillis
+  const events: Array<Event> = []
+  const outcomes: Array<Result.Result<Answer, Rejection>> = []
+  let { state } = current
+  for (const { command, commandId } of messages) {
+    const decision = behaviour.decide(state, command, now, commandId)
+    outcomes.push(Result.map(decision, ({ answer }) => answer))
+    if (Result.isFailure(decision)) continue
+    events.push(...decision.success.events)
+    state = decision.success.state
+  }
+  const conclusion = behaviour.conclude?.(state, events, self)
+  if (conclusion !== undefined) {
+    const decision = behaviour.decide(state, conclusion, now, undefined)
+    if (Result.isFailure(decision)) {
+      return yield* Effect.die(new Error(`${stream} rejected its own conclusion: ${String(decision.failure)}`))
+    }
+    events.push(...decision.success.events)
+    state = decision.success.state
+  }
+  const recorded = events.length === 0 ? [] : yield* log.append(
+    [{ stream, expected: current.version, events }],
+    { at: now, ...causeOf(messages) }
+  )
+  const next: Current<State> = {
+    state,
+    version: current.version + events.length,
+    position: recorded.at(-1)?.position ?? current.position
+  }
+  // A reply is a promise that the fact survives a crash, so it follows the append.
+  for (const [index, { reply }] of messages.entries()) {
+    if (reply === undefined) continue
+    const outcome = outcomes[index]!
+    Deferred.doneUnsafe(
+      reply,
+      Result.isSuccess(outcome)
+        ? Effect.succeed({ answer: outcome.success, position: next.position })
+        : Effect.fail(outcome.failure)
+    )
+  }
+  if (events.length > 0) yield* behaviour.react(events, state, self)
+  return next
+})
+
+/** A batch of one says what caused its events; in a larger one the commands that carry a key are in it as answers. */
+const causeOf = (messages: ReadonlyArray<{ readonly commandId: string | undefined }>) => {
+  const commandId = messages.length === 1 ? messages[0]!.commandId : undefined
+  return commandId === undefined ? {} : { commandId }
+}
+
+/** One timer at a time: each new due time takes the place of the one before. */
+const makeAlarm = Effect.fnUntraced(function*(ring: Effect.Effect<void>) {
+  const scope = yield* Effect.scope
+  let armed: { readonly due: number; readonly fiber: Fiber.Fiber<void> } | undefined
+  return Effect.fnUntraced(function*(due: number | undefined) {
+    if (armed?.due === due) return
+    if (armed !== undefined) yield* Fiber.interrupt(armed.fiber)
+    armed = undefined
+    if (due === undefined) return
+    const wait = Math.max(0, due - (yield* Clock.currentTimeMillis))
+    const fiber = yield* Effect.sleep(wait).pipe(
+      Effect.andThen(Effect.sync(() => {
+        armed = undefined
+      })),
+      Effect.andThen(ring),
+      Effect.forkIn(scope)
+    )
+    armed = { due, fiber }
+  })
+})
+
+const because = (cause: Cause.Cause<unknown>): string =>
+  Cause.hasInterruptsOnly(cause) ? "it is stopping" : Cause.prettyErrors(cause).map((error) => error.message).join("; ")

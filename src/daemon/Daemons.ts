@@ -1,0 +1,227 @@
+/**
+ * The daemons that are connected to this process, how loaded they are, and who waits for room.
+ *
+ * This is the one place that gives out slots, in memory and without waiting, so that a directive can choose a daemon in
+ * the same decision that makes the task. It holds no facts: it is rebuilt from the directives and the connections.
+ */
+import { Context, Effect, Layer } from "effect"
+import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
+import type { ServerFrame } from "./Protocol.ts"
+
+/** One connection of a daemon. */
+export interface Session {
+  readonly daemonId: DaemonId
+  readonly ownerId: OwnerId
+  readonly hostname: string
+  readonly maxConcurrentTasks: number
+  /** Puts a frame on its way; false when the connection cannot take it. */
+  readonly send: (frame: ServerFrame) => Effect.Effect<boolean>
+  /** Ends the connection, because another one of the same daemon has taken its place. */
+  readonly close: Effect.Effect<void>
+}
+
+export interface Assignment {
+  readonly taskId: TaskId
+  readonly directiveId: DirectiveId
+  readonly handOver: number
+}
+
+/** A task that wants a daemon, and the daemons that just failed to take it. */
+export interface Wanted {
+  readonly taskId: TaskId
+  readonly handOver: number
+  readonly excluded: ReadonlyArray<DaemonId>
+}
+
+export interface DaemonView {
+  readonly daemonId: DaemonId
+  readonly hostname: string
+  readonly maxConcurrentTasks: number
+  readonly connected: boolean
+  readonly activeTasks: ReadonlyArray<TaskId>
+}
+
+interface Entry {
+  readonly tasks: Map<TaskId, Assignment>
+  /** Tasks that the daemon says it has and that are not assigned to it (any more): they take room all the same. */
+  foreign: ReadonlySet<TaskId>
+  session: Session | undefined
+}
+
+interface Fleet {
+  readonly daemons: Map<DaemonId, Entry>
+  /** Directives that wait for room, first come first served, each with how to wake it. */
+  readonly waiting: Map<DirectiveId, () => void>
+  /** Directives that were woken and have not asked yet: a free slot is kept for each. */
+  readonly turns: Map<DirectiveId, () => void>
+  /** Directives for whose tasks only excluded daemons have room: another daemon would help, more room would not. */
+  readonly particular: Map<DirectiveId, () => void>
+}
+
+export class Daemons extends Context.Service<Daemons, {
+  /** Takes the place of an earlier session of the same daemon, which is closed. */
+  connect(session: Session): Effect.Effect<void>
+  /** False when another session has taken its place already. */
+  disconnect(session: Session): boolean
+  /**
+   * Gives daemons to the first of the wanted tasks, the least loaded first. If more is wanted than there is room for,
+   * `wake` is called once there is.
+   */
+  assign(
+    ownerId: OwnerId,
+    directiveId: DirectiveId,
+    wanted: Iterable<Wanted>,
+    wake: () => void
+  ): ReadonlyArray<{ readonly taskId: TaskId; readonly daemonId: DaemonId }>
+  /** The log says that the daemon has this task, connected or not. */
+  occupy(ownerId: OwnerId, daemonId: DaemonId, assignment: Assignment): void
+  release(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
+  /** Takes back all that a directive holds or waits for, because its actor has ended or starts anew. */
+  forget(ownerId: OwnerId, directiveId: DirectiveId): void
+  /** What a daemon said it is doing, apart from what is assigned to it. */
+  foreign(ownerId: OwnerId, daemonId: DaemonId, tasks: ReadonlySet<TaskId>): void
+  /** What is assigned to a daemon. */
+  assignments(ownerId: OwnerId, daemonId: DaemonId): ReadonlyArray<Assignment>
+  /** False when the daemon is not connected or its connection cannot take the frame. */
+  send(ownerId: OwnerId, daemonId: DaemonId, frame: ServerFrame): Effect.Effect<boolean>
+  view(ownerId: OwnerId): ReadonlyArray<DaemonView>
+}>()("makima-runtime/daemon/Daemons") {
+  static readonly layer = Layer.sync(Daemons, () => {
+    const fleets = new Map<OwnerId, Fleet>()
+
+    const fleetOf = (ownerId: OwnerId): Fleet => {
+      const fleet = fleets.get(ownerId) ??
+        { daemons: new Map(), waiting: new Map(), turns: new Map(), particular: new Map() }
+      fleets.set(ownerId, fleet)
+      return fleet
+    }
+    const entryOf = (ownerId: OwnerId, daemonId: DaemonId): Entry => {
+      const { daemons } = fleetOf(ownerId)
+      const entry = daemons.get(daemonId) ?? { tasks: new Map(), foreign: new Set(), session: undefined }
+      daemons.set(daemonId, entry)
+      return entry
+    }
+
+    return Daemons.of({
+      connect: (session) =>
+        Effect.suspend(() => {
+          const entry = entryOf(session.ownerId, session.daemonId)
+          const before = entry.session
+          entry.session = session
+          const fleet = fleetOf(session.ownerId)
+          for (const wake of fleet.particular.values()) wake()
+          fleet.particular.clear()
+          wakeWaiting(fleet)
+          return before === undefined ? Effect.void : before.close
+        }),
+      disconnect: (session) => {
+        const entry = entryOf(session.ownerId, session.daemonId)
+        if (entry.session !== session) return false
+        entry.session = undefined
+        entry.foreign = new Set()
+        return true
+      },
+      assign: (ownerId, directiveId, wanted, wake) => {
+        const fleet = fleetOf(ownerId)
+        fleet.turns.delete(directiveId)
+        // Whoever waits already comes first: what is left after them is for the one who asks.
+        const others = fleet.waiting.size + fleet.turns.size - (fleet.waiting.has(directiveId) ? 1 : 0)
+        let room = roomOf(fleet) - others
+        const assigned: Array<{ readonly taskId: TaskId; readonly daemonId: DaemonId }> = []
+        let lacks: "room" | "another daemon" | undefined
+        for (const { excluded, handOver, taskId } of wanted) {
+          if (room <= 0) {
+            lacks = "room"
+            break
+          }
+          const daemonId = leastLoaded(fleet, excluded)
+          if (daemonId === undefined) {
+            lacks = "another daemon"
+            continue
+          }
+          room -= 1
+          fleet.daemons.get(daemonId)!.tasks.set(taskId, { taskId, directiveId, handOver })
+          assigned.push({ taskId, daemonId })
+        }
+        // Who got something and wants more goes to the end of the line.
+        if (lacks !== "room" || assigned.length > 0) fleet.waiting.delete(directiveId)
+        if (lacks === "room" && !fleet.waiting.has(directiveId)) fleet.waiting.set(directiveId, wake)
+        if (lacks === "another daemon") fleet.particular.set(directiveId, wake)
+        else fleet.particular.delete(directiveId)
+        wakeWaiting(fleet, directiveId)
+        return assigned
+      },
+      occupy: (ownerId, daemonId, assignment) => {
+        entryOf(ownerId, daemonId).tasks.set(assignment.taskId, assignment)
+      },
+      release: (ownerId, daemonId, taskId) => {
+        if (entryOf(ownerId, daemonId).tasks.delete(taskId)) wakeWaiting(fleetOf(ownerId))
+      },
+      forget: (ownerId, directiveId) => {
+        const fleet = fleetOf(ownerId)
+        fleet.waiting.delete(directiveId)
+        fleet.turns.delete(directiveId)
+        fleet.particular.delete(directiveId)
+        for (const { tasks } of fleet.daemons.values()) {
+          for (const assignment of tasks.values()) {
+            if (assignment.directiveId === directiveId) tasks.delete(assignment.taskId)
+          }
+        }
+        wakeWaiting(fleet)
+      },
+      foreign: (ownerId, daemonId, tasks) => {
+        const entry = entryOf(ownerId, daemonId)
+        const had = entry.foreign.size
+        entry.foreign = tasks
+        if (tasks.size < had) wakeWaiting(fleetOf(ownerId))
+      },
+      assignments: (ownerId, daemonId) => [...entryOf(ownerId, daemonId).tasks.values()],
+      send: (ownerId, daemonId, frame) =>
+        Effect.suspend(() => entryOf(ownerId, daemonId).session?.send(frame) ?? Effect.succeed(false)),
+      view: (ownerId) =>
+        [...fleetOf(ownerId).daemons].flatMap(([daemonId, { session, tasks }]) =>
+          session === undefined ? [] : [{
+            daemonId,
+            hostname: session.hostname,
+            maxConcurrentTasks: session.maxConcurrentTasks,
+            connected: true,
+            activeTasks: [...tasks.keys()]
+          }]
+        )
+    })
+  })
+}
+
+/** A daemon that takes no tasks at all is a relay or a spectator and never has room. */
+const freeOf = ({ foreign, session, tasks }: Entry): number =>
+  session === undefined ? 0 : Math.max(0, session.maxConcurrentTasks - tasks.size - foreign.size)
+
+const roomOf = (fleet: Fleet): number => {
+  let room = 0
+  for (const entry of fleet.daemons.values()) room += freeOf(entry)
+  return room
+}
+
+/** Among daemons with room: the one with the fewest tasks, and of several the one that was known first. */
+const leastLoaded = (fleet: Fleet, excluded: ReadonlyArray<DaemonId>): DaemonId | undefined => {
+  let best: { readonly daemonId: DaemonId; readonly load: number } | undefined
+  for (const [daemonId, entry] of fleet.daemons) {
+    if (freeOf(entry) === 0 || excluded.includes(daemonId)) continue
+    const load = entry.tasks.size + entry.foreign.size
+    if (best === undefined || load < best.load) best = { daemonId, load }
+  }
+  return best?.daemonId
+}
+
+/** Wakes as many of those who wait as there is room for. `except` has just asked. */
+const wakeWaiting = (fleet: Fleet, except?: DirectiveId): void => {
+  let room = roomOf(fleet) - fleet.turns.size
+  for (const [directiveId, wake] of fleet.waiting) {
+    if (room <= 0) return
+    if (directiveId === except) continue
+    room -= 1
+    fleet.waiting.delete(directiveId)
+    fleet.turns.set(directiveId, wake)
+    wake()
+  }
+}
