@@ -4,7 +4,7 @@
  * Pure: `DirectiveActor.ts` owns the mailbox, the clock, the daemons and the log. A decision is a list of events; each
  * is applied before the next is thought about, so that later parts of a decision see what earlier parts changed.
  */
-import { HashMap, Result } from "effect"
+import { HashMap, Option, Result } from "effect"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import type { StepId, TaskId } from "../events/Ids.ts"
 import {
@@ -20,11 +20,12 @@ import {
   StepNotFound,
   TaskNotFound
 } from "./DirectiveCommand.ts"
-import { empty, evolve, isOpen, type State, type Step, stepOf, type Task, taskOf } from "./DirectiveState.ts"
+import { empty, isOpen, type State, type Step, stepOf, type Task, taskOf } from "./DirectiveState.ts"
 import { addSteps } from "./internal/addSteps.ts"
 import { type Context, defaultPolicy, Draft, type Policy } from "./internal/draft.ts"
 import { failHandOver, handOver, report, stopTask } from "./internal/endings.ts"
-import { advance, startCompletion, waitingTasks } from "./internal/phases.ts"
+import { evolve } from "./internal/evolve.ts"
+import { advance, startCompletion, waitingTasks, wantsCompletion } from "./internal/phases.ts"
 
 export { type Context, defaultPolicy, empty, evolve, type Policy, type State, type Step, type Task, waitingTasks }
 
@@ -57,8 +58,8 @@ export const decide = (
   context: Context,
   commandId?: string
 ): Result.Result<Decision, Rejection> => {
-  const known = commandId === undefined ? undefined : state.answers.get(commandId)
-  if (known !== undefined) return Result.succeed({ events: [], state, answer: known })
+  const known = commandId === undefined ? Option.none() : HashMap.get(state.answers, commandId)
+  if (Option.isSome(known)) return Result.succeed({ events: [], state, answer: known.value })
   const draft = new Draft(state, context)
   const outcome = carryOut(draft, command)
   if (Result.isFailure(outcome)) return Result.fail(outcome.failure)
@@ -242,9 +243,9 @@ const interruptTask = (draft: Draft, taskId: TaskId): Outcome => {
 
 /** When this directive wants a `Wake`, in milliseconds since 1970: undefined when it waits for no time. */
 export const dueAt = (state: State, now: number): number | undefined => {
-  if (state.status === "archived") return undefined
-  const excluded = state.excludedUntil > now && state.waiting.front !== undefined ? state.excludedUntil : undefined
-  const { completionDueAt } = state
-  if (completionDueAt === undefined || state.status === "paused") return excluded
-  return excluded === undefined ? completionDueAt : Math.min(completionDueAt, excluded)
+  const completion = wantsCompletion(state) ? state.completionDueAt : undefined
+  // Whether a task can go out is looked at only while a daemon is left out, which is rare and short.
+  const isExcluding = state.excludedUntil > now && !waitingTasks(state).next().done
+  if (!isExcluding) return completion
+  return completion === undefined ? state.excludedUntil : Math.min(completion, state.excludedUntil)
 }

@@ -4,74 +4,68 @@
  * A step is *free* when all its dependencies are completed or skipped. A *level* is all steps of one orderIndex; it is
  * open while one of its steps is not completed or skipped. The lowest open level is the *frontier*: its free steps can
  * become ready. Finishing a step touches its dependents and, when it closes the frontier, the next level's free steps;
- * no other step is looked at.
+ * no other step is looked at. Drafts take no part: a plan that is still being made holds nothing up.
  */
-import { HashMap, HashSet, Option } from "effect"
+import { HashMap, Option } from "effect"
 import type { StepId } from "../../events/Ids.ts"
 import type { StepStatus } from "../DirectiveCommand.ts"
 import type { Step } from "../DirectiveState.ts"
-import { dropWhile, emptyFifo, type Fifo, iterate, type List, push, values } from "./fifo.ts"
+import { dropWhile, emptyFifo, type Fifo, iterate, type List, push, reversed, values } from "./fifo.ts"
+import * as Heap from "./heap.ts"
 
 interface Level {
   readonly open: number
-  /** Free, pending steps in the order in which they became free. */
+  /** Steps in the order in which they became free. One that is not pending any more leaves when it comes to the front. */
   readonly free: Fifo<StepId>
 }
 
 export interface Dag {
-  /** The open levels, lowest first. */
-  readonly open: ReadonlyArray<number>
+  /** The open levels; closed ones leave when they come to the top. */
+  readonly open: Heap.Heap
   readonly levels: HashMap.HashMap<number, Level>
-  readonly dependents: HashMap.HashMap<StepId, List<StepId>>
   readonly counts: Readonly<Record<StepStatus, number>>
-  /** Steps that were skipped while free: their entries in a level's `free` mean nothing any more. */
-  readonly gone: HashSet.HashSet<StepId>
 }
 
 type Steps = HashMap.HashMap<StepId, Step>
+interface Changed {
+  readonly dag: Dag
+  readonly steps: Steps
+}
 
 export const empty: Dag = {
-  open: [],
+  open: undefined,
   levels: HashMap.empty(),
-  dependents: HashMap.empty(),
-  counts: { pending: 0, ready: 0, running: 0, completed: 0, failed: 0, skipped: 0 },
-  gone: HashSet.empty()
+  counts: { pending: 0, ready: 0, running: 0, completed: 0, failed: 0, skipped: 0 }
 }
 
 /** The lowest orderIndex that still has a step to finish: steps over it may not start. */
-export const frontier = (dag: Dag): number => dag.open[0] ?? Number.POSITIVE_INFINITY
+export const frontier = (dag: Dag): number => dag.open?.value ?? Number.POSITIVE_INFINITY
 
-/** The steps that can become ready now. */
+/** The steps that can become ready now, and some that are not pending any more. */
 export const runnable = (dag: Dag): Generator<StepId> => values(levelOf(dag, frontier(dag)).free)
-
-export const dependentsOf = (dag: Dag, stepId: StepId): Generator<StepId> =>
-  iterate(Option.getOrUndefined(HashMap.get(dag.dependents, stepId)))
 
 export const isFinished = (step: Step): boolean => step.status === "completed" || step.status === "skipped"
 
-/** A step takes part from now on. `steps` holds it already. */
-export const entered = (dag: Dag, steps: Steps, step: Step): { readonly dag: Dag; readonly steps: Steps } => {
-  let { dependents } = dag
+/** A pending step takes part from now on. */
+export const entered = (dag: Dag, steps: Steps, step: Step): Changed => {
+  let changed = steps
   let waitingOn = 0
   for (const id of step.dependsOn) {
-    if (isFinished(HashMap.getUnsafe(steps, id))) continue
+    const dependency = HashMap.getUnsafe(changed, id)
+    if (isFinished(dependency)) continue
     waitingOn += 1
-    dependents = HashMap.modifyAt(
-      dependents,
-      id,
-      (list) => Option.some<List<StepId>>({ head: step.id, tail: Option.getOrUndefined(list) })
-    )
+    const dependents: List<StepId> = { head: step.id, tail: dependency.dependents }
+    changed = HashMap.set(changed, id, { ...dependency, dependents })
   }
   const level = levelOf(dag, step.orderIndex)
-  const next: Dag = {
-    ...counted(dag, undefined, "pending"),
-    dependents,
-    open: level.open === 0 ? opened(dag.open, step.orderIndex) : dag.open,
-    levels: HashMap.set(dag.levels, step.orderIndex, { ...level, open: level.open + 1 })
-  }
+  const free = waitingOn === 0 ? push(level.free, step.id) : level.free
   return {
-    dag: waitingOn === 0 ? freed(next, step) : next,
-    steps: waitingOn === 0 ? steps : HashMap.set(steps, step.id, { ...step, waitingOn })
+    dag: {
+      open: level.open === 0 ? Heap.insert(dag.open, step.orderIndex) : dag.open,
+      levels: HashMap.set(dag.levels, step.orderIndex, { open: level.open + 1, free }),
+      counts: counted(dag.counts, undefined, "pending")
+    },
+    steps: HashMap.set(changed, step.id, { ...step, draft: false, waitingOn })
   }
 }
 
@@ -80,64 +74,55 @@ export const freed = (dag: Dag, step: Step): Dag => {
   const level = levelOf(dag, step.orderIndex)
   return {
     ...dag,
-    levels: HashMap.set(dag.levels, step.orderIndex, { ...level, free: push(level.free, step.id) })
+    levels: HashMap.set(dag.levels, step.orderIndex, { open: level.open, free: push(level.free, step.id) })
   }
 }
 
-/** A free step became ready. Ready steps leave in the order in which they came, so this is at the front. */
-export const readied = (dag: Dag, step: Step): Dag => {
-  const level = levelOf(dag, step.orderIndex)
-  const free = dropWhile(
-    dropWhile(level.free, (id) => id === step.id || HashSet.has(dag.gone, id)),
-    (id) => HashSet.has(dag.gone, id)
-  )
-  return { ...counted(dag, step.status, "ready"), levels: HashMap.set(dag.levels, step.orderIndex, { ...level, free }) }
+/** A step moved from one status to another without being finished by it. `steps` has it as it is now. */
+export const moved = (dag: Dag, steps: Steps, before: Step, to: StepStatus): Dag => {
+  const counts = counted(dag.counts, before.status, to)
+  if (to !== "ready") return { ...dag, counts }
+  const level = levelOf(dag, before.orderIndex)
+  const free = settled(steps, level.free)
+  return { ...dag, counts, levels: HashMap.set(dag.levels, before.orderIndex, { open: level.open, free }) }
 }
 
-/** A step is completed or skipped. `before` is the step as it was. */
-export const finished = (dag: Dag, steps: Steps, before: Step): { readonly dag: Dag; readonly steps: Steps } => {
-  let next = left(dag, before)
+/** A step is completed or skipped. `before` is the step as it was, `steps` has it as it is now. */
+export const finished = (dag: Dag, steps: Steps, before: Step, to: "completed" | "skipped"): Changed => {
+  const counts = counted(dag.counts, before.draft ? undefined : before.status, to)
+  let next = before.draft ? { ...dag, counts } : left({ ...dag, counts }, steps, before)
   let changed = steps
-  for (const id of dependentsOf(dag, before.id)) {
+  for (const id of iterate(reversed(before.dependents))) {
     const dependent = HashMap.getUnsafe(changed, id)
     const waitingOn = dependent.waitingOn - 1
     changed = HashMap.set(changed, id, { ...dependent, waitingOn })
     if (waitingOn === 0 && dependent.status === "pending") next = freed(next, dependent)
   }
-  return { dag: { ...next, dependents: HashMap.remove(next.dependents, before.id) }, steps: changed }
+  return { dag: next, steps: changed }
 }
 
 /** One step less to finish in its level. */
-const left = (dag: Dag, step: Step): Dag => {
-  const level = levelOf(dag, step.orderIndex)
-  const open = level.open - 1
-  const gone = step.status === "pending" && step.waitingOn === 0 ? HashSet.add(dag.gone, step.id) : dag.gone
-  return {
-    ...dag,
-    gone,
-    open: open === 0 ? dag.open.filter((orderIndex) => orderIndex !== step.orderIndex) : dag.open,
-    levels: open === 0
-      ? HashMap.remove(dag.levels, step.orderIndex)
-      : HashMap.set(dag.levels, step.orderIndex, {
-        open,
-        free: dropWhile(level.free, (id) => HashSet.has(gone, id))
-      })
+const left = (dag: Dag, steps: Steps, before: Step): Dag => {
+  const level = levelOf(dag, before.orderIndex)
+  if (level.open > 1) {
+    const free = before.status === "pending" ? settled(steps, level.free) : level.free
+    return { ...dag, levels: HashMap.set(dag.levels, before.orderIndex, { open: level.open - 1, free }) }
   }
+  const levels = HashMap.remove(dag.levels, before.orderIndex)
+  return { ...dag, levels, open: Heap.dropWhile(dag.open, (orderIndex) => !HashMap.has(levels, orderIndex)) }
 }
+
+const settled = (steps: Steps, free: Fifo<StepId>): Fifo<StepId> =>
+  dropWhile(free, (id) => HashMap.getUnsafe(steps, id).status !== "pending")
 
 /** Keeps the number of steps in each status. */
-export const counted = (dag: Dag, from: StepStatus | undefined, to: StepStatus): Dag => {
-  const counts = { ...dag.counts }
-  if (from !== undefined) counts[from] -= 1
-  counts[to] += 1
-  return { ...dag, counts }
+const counted = (counts: Dag["counts"], from: StepStatus | undefined, to: StepStatus): Dag["counts"] => {
+  const next = { ...counts }
+  if (from !== undefined) next[from] -= 1
+  next[to] += 1
+  return next
 }
 
+const closed: Level = { open: 0, free: emptyFifo }
 const levelOf = (dag: Dag, orderIndex: number): Level =>
-  Option.getOrElse(HashMap.get(dag.levels, orderIndex), () => ({ open: 0, free: emptyFifo }))
-
-/** Inserts a level where it belongs; levels are far fewer than steps. */
-const opened = (open: ReadonlyArray<number>, orderIndex: number): ReadonlyArray<number> => {
-  const at = open.findIndex((other) => other > orderIndex)
-  return at < 0 ? [...open, orderIndex] : open.toSpliced(at, 0, orderIndex)
-}
+  Option.getOrElse(HashMap.get(dag.levels, orderIndex), () => closed)

@@ -1,7 +1,8 @@
 /** What a decision about a directive is made with: the bounds, the time, and the events so far. */
 import type { DirectiveEvent } from "../../events/DirectiveEvent.ts"
 import { derivedId } from "../../events/Ids.ts"
-import { evolve, type State } from "../DirectiveState.ts"
+import type { State } from "../DirectiveState.ts"
+import { evolve } from "./evolve.ts"
 
 /** The bounds that a host may set. Times in milliseconds. */
 export interface Policy {

@@ -6,8 +6,9 @@
 import { Result } from "effect"
 import type { DaemonId, TaskId } from "../../events/Ids.ts"
 import { NotYourTask, type Report } from "../DirectiveCommand.ts"
-import { currentHandOver, isOpen, stepOf, type Task, taskOf } from "../DirectiveState.ts"
+import { currentHandOver, isOpen, type State, stepOf, type Task, taskOf } from "../DirectiveState.ts"
 import type { Draft } from "./draft.ts"
+import { iterate } from "./fifo.ts"
 import { canGoOut } from "./phases.ts"
 
 /** A task that no daemon has ends at once; the others end when their daemon says so. */
@@ -79,13 +80,16 @@ export const report = (
     }
   }
   // A daemon that repeats itself says nothing new; anything else that is stale is kept for whoever looks back.
-  const repeated = task.endedBy === its.handOver || its.ignored.includes(status)
-  if (!repeated && status !== "starting" && status !== "running") {
-    const because = isOpen(task) ? "the task was handed over again" : `the task is ${task.status}`
+  const isSaid = task.endedBy === its.handOver && (isProgress(status) || isSuccess(status) === isSuccess(task.status))
+  if (!isSaid && !its.ignored.includes(status)) {
+    const because = isOpen(task) ? "the task is not this hand-over's any more" : `the task is ${task.status}`
     draft.record({ _tag: "ReportIgnored", taskId, handOver: its.handOver, daemonId, report: status, because })
   }
   return Result.succeed(undefined)
 }
+
+const isProgress = (status: string): boolean => status === "starting" || status === "running"
+const isSuccess = (status: string): boolean => status === "completed"
 
 /** What an agent or a daemon gives as a reason may be anything; what is kept is bounded and has no NUL. */
 const storable = (reason: string): string => reason.replaceAll("\0", "").slice(0, 4000)
@@ -137,7 +141,7 @@ const endPlanning = (draft: Draft, task: Task, success: boolean, reason: string)
     draft.record({ _tag: "DirectivePaused", reason: `planning failed: ${reason}` })
     return
   }
-  const isEmpty = state.addedByPlan + state.skippedByPlan === 0 && state.drafts === undefined
+  const isEmpty = state.addedByPlan + state.skippedByPlan === 0 && !hasDrafts(state)
   // With no step at all there is nothing to go on with: the next resume plans again.
   if (!isEmpty || state.stepCount > 0) {
     draft.record({ _tag: "PlanAccepted", taskId: task.id, revision: task.revision, steps: state.addedByPlan })
@@ -148,10 +152,15 @@ const endPlanning = (draft: Draft, task: Task, success: boolean, reason: string)
   }
 }
 
+/** Whether an earlier plan, which failed, has left steps that this one takes over. */
+const hasDrafts = (state: State): boolean =>
+  [...iterate(state.drafts)].some((stepId) => stepOf(state, stepId)?.draft === true)
+
 const endCompletion = (draft: Draft, success: boolean, reason: string): void => {
-  const { completionAttempts, status } = draft.state
-  if (success || status === "archived") return
+  if (success || draft.state.status === "archived") return
   const { now, policy } = draft.context
+  // The count began anew if something new came while it ran; this attempt is the first one then.
+  const completionAttempts = Math.max(1, draft.state.completionAttempts)
   if (completionAttempts >= policy.completionAttemptsMax) {
     draft.record({
       _tag: "AttentionNeeded",

@@ -5,17 +5,17 @@
 
 export type List<A> = { readonly head: A; readonly tail: List<A> } | undefined
 
-export const listOf = <A>(values: Iterable<A>): List<A> => {
-  let list: List<A>
-  for (const head of [...values].toReversed()) list = { head, tail: list }
-  return list
-}
-
 export function* iterate<A>(list: List<A>): Generator<A> {
   for (let cell = list; cell !== undefined; cell = cell.tail) yield cell.head
 }
 
-/** First in, first out. `back` is in reverse order. */
+export const reversed = <A>(list: List<A>): List<A> => {
+  let result: List<A>
+  for (let cell = list; cell !== undefined; cell = cell.tail) result = { head: cell.head, tail: result }
+  return result
+}
+
+/** First in, first out. `back` is in reverse order; `front` is empty only when all of it is. */
 export interface Fifo<A> {
   readonly front: List<A>
   readonly back: List<A>
@@ -23,26 +23,26 @@ export interface Fifo<A> {
 
 export const emptyFifo: Fifo<never> = { front: undefined, back: undefined }
 
-export const push = <A>(fifo: Fifo<A>, value: A): Fifo<A> => ({
-  front: fifo.front,
-  back: { head: value, tail: fifo.back }
-})
+export const push = <A>(fifo: Fifo<A>, value: A): Fifo<A> =>
+  fifo.front === undefined
+    ? { front: { head: value, tail: undefined }, back: undefined }
+    : { front: fifo.front, back: { head: value, tail: fifo.back } }
 
 /** Takes values from the front for as long as `gone` says so: how entries that lost their meaning leave. */
 export const dropWhile = <A>(fifo: Fifo<A>, gone: (value: A) => boolean): Fifo<A> => {
   let { back, front } = fifo
-  while (true) {
-    while (front !== undefined) {
-      if (!gone(front.head)) return { front, back }
-      front = front.tail
+  while (front !== undefined && gone(front.head)) {
+    front = front.tail
+    if (front === undefined) {
+      front = reversed(back)
+      back = undefined
     }
-    if (back === undefined) return emptyFifo
-    front = listOf([...iterate(back)].toReversed())
-    back = undefined
   }
+  if (front === fifo.front) return fifo
+  return front === undefined ? emptyFifo : { front, back }
 }
 
 export function* values<A>(fifo: Fifo<A>): Generator<A> {
   yield* iterate(fifo.front)
-  yield* [...iterate(fifo.back)].toReversed()
+  yield* iterate(reversed(fifo.back))
 }

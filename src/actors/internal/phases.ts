@@ -21,17 +21,22 @@ export const advance = (draft: Draft): void => {
     for (const stepId of values(draft.state.taskless)) {
       if (isTaskless(draft.state, stepId)) createStepTask(draft, stepOf(draft.state, stepId)!)
     }
-    rest(draft)
   }
-  const { attention, completionDueAt, completionTaskId, repositoryUrl, status, unmerged } = draft.state
-  const due = completionDueAt === undefined || completionDueAt <= draft.context.now
-  if (
-    status === "idle" && repositoryUrl !== undefined && unmerged > 0 && completionTaskId === undefined &&
-    attention === undefined && due
-  ) {
-    startCompletion(draft, draft.state.completionAttempts + 1)
+  rest(draft)
+  const { state } = draft
+  if (wantsCompletion(state) && (state.completionDueAt ?? 0) <= draft.context.now) {
+    startCompletion(draft, state.completionAttempts + 1)
   }
 }
+
+/**
+ * Whether a completion starts by itself, now or when its delay is over. A stalled directive's only does where somebody
+ * asked for it and an attempt failed.
+ */
+export const wantsCompletion = (state: State): boolean =>
+  state.completionTaskId === undefined && state.attention === undefined && state.unmerged > 0 &&
+  state.repositoryUrl !== undefined &&
+  (state.status === "idle" || (state.status === "stalled" && state.completionDueAt !== undefined))
 
 /** Phases 1 and 4: a goal that is newer than the plan gets a planning task, unless one is under way. */
 const plan = (draft: Draft): void => {
@@ -49,10 +54,11 @@ const plan = (draft: Draft): void => {
       title: state.title,
       goal: state.goal,
       ...present("repositoryUrl", state.repositoryUrl),
-      existing: existing.map(({ description, id, name, status }) => ({
+      existing: existing.map(({ description, id, name, orderIndex, status }) => ({
         id,
         name,
         status,
+        orderIndex,
         ...present("description", description)
       })),
       generation,
@@ -99,18 +105,36 @@ const createStepTask = (draft: Draft, step: Step): void => {
 
 /** When nothing is under way and nothing can be, the directive is idle or stalled. */
 const rest = (draft: Draft): void => {
-  const { dag: { counts }, planningTaskId, stepCount } = draft.state
-  if (planningTaskId !== undefined || counts.ready + counts.running > 0 || stepCount === 0) return
-  if (counts.pending === 0) {
+  const { dag: { counts }, planningTaskId, status, stepCount } = draft.state
+  if (status !== "active" && status !== "stalled") return
+  if (planningTaskId !== undefined || stepCount === 0) return
+  if (counts.pending + counts.ready + counts.running === 0) {
     draft.record({ _tag: "DirectiveIdled" })
     return
   }
+  const held = heldTasks(draft.state)
+  if (status === "stalled" || held === undefined) return
   const failed = [...HashMap.values(draft.state.steps)].filter((step) => step.status === "failed")
   draft.record({
     _tag: "DirectiveStalled",
     failed: failed.sort((a, b) => a.sequence - b.sequence).map((step) => step.id),
-    blocked: counts.pending
+    blocked: counts.pending + held
   })
+}
+
+/**
+ * How many step tasks wait behind a lower level that was added after their steps had become ready: undefined when
+ * another can still move. As a rule the first look at the queue answers that.
+ */
+const heldTasks = (state: State): number | undefined => {
+  let held = 0
+  for (const task of queued(state)) {
+    if (task.kind !== "step") continue
+    if (canGoOut(state, task)) return undefined
+    held += 1
+  }
+  const completing = state.completionTaskId === undefined ? 0 : 1
+  return state.openTasks - completing > held ? undefined : held
 }
 
 /** Phase 5: merge what is not in the pull request yet, or all of it while there is none. */
@@ -154,7 +178,9 @@ const present = <K extends string, V>(key: K, value: V | undefined): { readonly 
 /** Whether a waiting task may be handed over now. */
 export const canGoOut = (state: State, task: Task): boolean => {
   if (task.status !== "pending") return false
-  if (task.kind === "completion") return state.status !== "paused" && state.status !== "archived"
+  if (task.kind === "completion") {
+    return state.status === "active" || state.status === "idle" || state.status === "stalled"
+  }
   if (state.status !== "active") return false
   // A plan may have put a level below this step's after it had become ready.
   return task.stepId === undefined || stepOf(state, task.stepId)!.orderIndex <= Dag.frontier(state.dag)
@@ -162,8 +188,19 @@ export const canGoOut = (state: State, task: Task): boolean => {
 
 /** The tasks that could be handed over now, first come first. */
 export function* waitingTasks(state: State): Generator<Task> {
+  if (state.status === "draft" || state.status === "paused" || state.status === "archived") return
+  for (const task of queued(state)) {
+    if (canGoOut(state, task)) yield task
+  }
+}
+
+/** The tasks without a daemon. One that came back from its daemon may be in the queue at its old place too. */
+function* queued(state: State): Generator<Task> {
+  const seen = new Set<TaskId>()
   for (const taskId of values(state.waiting)) {
     const task = taskOf(state, taskId)!
-    if (canGoOut(state, task)) yield task
+    if (task.status !== "pending" || seen.has(taskId)) continue
+    seen.add(taskId)
+    yield task
   }
 }
