@@ -1,0 +1,131 @@
+/**
+ * The event log in PostgreSQL: one table, and the function that one commit calls.
+ *
+ * The version of a stream and the head of the log are the ends of two indexes, so that there is no second place which
+ * could say otherwise, and no row that every append would have to write anew.
+ */
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
+
+/** Notified with the position of the newest event, in the transaction that commits it. */
+export const channel = "makima_events"
+
+/**
+ * What `expected` says to the function: a version, or one of these. `none` is version 0, and `never` is a number that
+ * no stream is ever at.
+ */
+export const expectedCodes = { any: -1, exists: -2, none: 0, never: -3 } as const
+
+/** Any number that nobody else locks in this database; it reads "elog". */
+const appendLockKey = 0x656c6f67
+
+// `data` is text and not json: what JSON.stringify writes must come back as it is, and PostgreSQL has nothing to add.
+const createTable = `
+CREATE TABLE events (
+  position bigint PRIMARY KEY,
+  at bigint NOT NULL,
+  version integer NOT NULL,
+  schema_version integer NOT NULL,
+  stream text COLLATE "C" NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  command_id text,
+  correlation_id text,
+  causation_id text,
+  data text NOT NULL,
+  UNIQUE (stream, version)
+)`
+
+/**
+ * Commits a group of appends. An append has parts, one a stream; a part has events. Everything comes as flat arrays:
+ * parts name their append and events their part, counted from 1; `part_starts` is how many events are in the parts
+ * before. Parts are in rounds, of which `round_ends` has the last parts. A round has each stream at most once, so that
+ * one statement serves all of it; an append to a stream that an earlier one in the group is about is in a later round.
+ *
+ * Answers, for each part, with the version its stream was at, and with the position before its first event, which is
+ * null where the append was refused. A refused append writes nothing, and the others do not notice.
+ */
+const createFunction = `
+CREATE FUNCTION append_events(
+  round_ends integer[],
+  part_appends integer[], part_streams text[], part_expected integer[], part_starts integer[], part_counts integer[],
+  event_parts integer[], event_types text[], event_data text[],
+  append_times bigint[], command_ids text[], correlation_ids text[], causation_ids text[],
+  OUT actuals integer[], OUT befores bigint[]
+)
+LANGUAGE plpgsql
+-- The plans that are right for a log of any size, made once a connection.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+DECLARE
+  head bigint;
+  head_before bigint;
+  round_start integer := 1;
+  round_end integer;
+  versions integer[];
+  part integer;
+  next_append integer;
+  accepted boolean;
+BEGIN
+  -- Held until the commit is visible: positions have no gaps and grow in the order of the commits, whoever commits.
+  PERFORM pg_advisory_xact_lock(${appendLockKey});
+  SELECT coalesce(max(e.position), 0) INTO head_before FROM events e;
+  head := head_before;
+  FOREACH round_end IN ARRAY round_ends LOOP
+    SELECT array_agg(coalesce((
+      SELECT e.version FROM events e WHERE e.stream = p.stream ORDER BY e.version DESC LIMIT 1
+    ), 0) ORDER BY p.number) INTO versions
+    FROM unnest(part_streams[round_start:round_end]) WITH ORDINALITY AS p (stream, number);
+    actuals := actuals || versions;
+
+    part := round_start;
+    WHILE part <= round_end LOOP
+      next_append := part;
+      accepted := true;
+      WHILE next_append <= round_end AND part_appends[next_append] = part_appends[part] LOOP
+        accepted := accepted AND CASE part_expected[next_append]
+          WHEN ${expectedCodes.any} THEN true
+          WHEN ${expectedCodes.exists} THEN actuals[next_append] > 0
+          ELSE part_expected[next_append] = actuals[next_append]
+        END;
+        next_append := next_append + 1;
+      END LOOP;
+      WHILE part < next_append LOOP
+        IF accepted THEN
+          befores[part] := head;
+          head := head + part_counts[part];
+        ELSE
+          befores[part] := NULL;
+        END IF;
+        part := part + 1;
+      END LOOP;
+    END LOOP;
+
+    INSERT INTO events
+      (position, at, version, schema_version, stream, type, command_id, correlation_id, causation_id, data)
+    SELECT
+      befores[e.part] + e.number - part_starts[e.part],
+      append_times[part_appends[e.part]],
+      actuals[e.part] + e.number - part_starts[e.part],
+      1,
+      part_streams[e.part],
+      e.type,
+      command_ids[part_appends[e.part]],
+      correlation_ids[part_appends[e.part]],
+      causation_ids[part_appends[e.part]],
+      e.data
+    FROM unnest(event_parts, event_types, event_data) WITH ORDINALITY AS e (part, type, data, number)
+    WHERE e.part BETWEEN round_start AND round_end AND befores[e.part] IS NOT NULL;
+    round_start := round_end + 1;
+  END LOOP;
+  IF head > head_before THEN
+    PERFORM pg_notify('${channel}', head::text);
+  END IF;
+END
+$$`
+
+export const createEventLog = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* sql.unsafe(createTable)
+  yield* sql.unsafe(createFunction)
+})
