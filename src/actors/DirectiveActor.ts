@@ -28,6 +28,11 @@ export interface AskOptions {
   readonly commandId?: string
 }
 
+export interface KnownTask {
+  readonly directiveId: DirectiveId
+  readonly open: boolean
+}
+
 export class Directives extends Context.Service<Directives, {
   /** Sends a command to a directive and waits for the answer. The directive is started if it is not running. */
   ask(
@@ -37,8 +42,8 @@ export class Directives extends Context.Service<Directives, {
   ): Effect.Effect<Answered<DirectiveAnswer>, Rejection | ActorUnavailable>
   /** Sends a command without waiting. A directive that cannot take it will find out when it reads its log. */
   tell(directiveId: DirectiveId, command: DirectiveCommand): Effect.Effect<void>
-  /** The directive of a task, if that directive runs in this process. */
-  directiveOf(taskId: TaskId): DirectiveId | undefined
+  /** What this process knows of a task: nothing, unless its directive runs here. */
+  task(taskId: TaskId): KnownTask | undefined
   /** Starts the directive from the log, so that it goes on with whatever it was doing. */
   resume(directiveId: DirectiveId): Effect.Effect<void, ActorUnavailable>
   /** Wakes every directive that has something under way; returns how many there were. Nothing should come of it. */
@@ -51,7 +56,7 @@ export class Directives extends Context.Service<Directives, {
       const daemons = yield* Daemons
       const policy = yield* DirectivePolicy
       const owners = new Map<DirectiveId, OwnerId>()
-      const directives = new Map<TaskId, DirectiveId>()
+      const tasks = new Map<TaskId, KnownTask>()
       const busy = new Set<DirectiveId>()
 
       const remember = (state: Directive.State) => {
@@ -67,10 +72,10 @@ export class Directives extends Context.Service<Directives, {
         decide: (state, command, now, commandId) => Directive.decide(state, command, { now, policy }, commandId),
         wake: { _tag: "Wake" },
         dueAt: Directive.dueAt,
-        conclude: (state, events, self) => {
+        conclude: (state, events, now, self) => {
           if (state.id === undefined) return undefined
           releaseEnded(daemons, state, events)
-          const assignments = daemons.assign(state.ownerId, state.id, wantedBy(state), self.nudge)
+          const assignments = daemons.assign(state.ownerId, state.id, wantedBy(state, now), self.nudge)
           return assignments.length === 0 ? undefined : { _tag: "HandOver", assignments }
         },
         recovered: (state, self) =>
@@ -80,17 +85,22 @@ export class Directives extends Context.Service<Directives, {
             // What this process thought of the directive before is void: the log says what it holds.
             daemons.forget(state.ownerId, state.id)
             for (const task of HashMap.values(state.tasks)) {
-              directives.set(task.id, state.id)
+              tasks.set(task.id, { directiveId: state.id, open: isOpen(task) })
               const current = isOpen(task) ? currentHandOver(task) : undefined
               if (current === undefined) continue
               const { daemonId, handOver } = current
-              daemons.occupy(state.ownerId, daemonId, { taskId: task.id, directiveId: state.id, handOver })
+              daemons.occupy(state.ownerId, daemonId, {
+                taskId: task.id,
+                directiveId: state.id,
+                handOver,
+                interrupting: task.interrupting
+              })
             }
             self.nudge()
           }),
         react: Effect.fnUntraced(function*(events, state, self) {
           remember(state)
-          for (const event of events) yield* carryOut(daemons, directives, state, event, self)
+          for (const event of events) yield* carryOut(daemons, tasks, state, event, self)
         })
       }
 
@@ -115,7 +125,7 @@ export class Directives extends Context.Service<Directives, {
             Effect.flatMap((ref) => ref.tell(command)),
             Effect.catch((error) => Effect.logWarning(`${command._tag} was not delivered`, error))
           ),
-        directiveOf: (taskId) => directives.get(taskId),
+        task: (taskId) => tasks.get(taskId),
         resume: (directiveId) => Effect.asVoid(actor(directiveId)),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
@@ -135,12 +145,12 @@ export class Directives extends Context.Service<Directives, {
 
 type DirectiveBehaviour = Behaviour<Directive.State, DirectiveCommand, DirectiveEvent, DirectiveAnswer, Rejection>
 
-function* wantedBy(state: Directive.State) {
+function* wantedBy(state: Directive.State, now: number) {
   for (const task of Directive.waitingTasks(state)) {
     yield {
       taskId: task.id,
       handOver: task.handOvers.length + 1,
-      excluded: task.exclusions.map(({ daemonId }) => daemonId)
+      excluded: task.exclusions.filter(({ until }) => until > now).map(({ daemonId }) => daemonId)
     }
   }
 }
@@ -167,14 +177,14 @@ const releaseEnded = (daemons: Daemons["Service"], state: Directive.State, event
 /** What an event means for the world outside the log. */
 const carryOut = Effect.fnUntraced(function*(
   daemons: Daemons["Service"],
-  directives: Map<TaskId, DirectiveId>,
+  tasks: Map<TaskId, KnownTask>,
   state: Directive.State,
   event: DirectiveEvent,
   self: Self<DirectiveCommand>
 ) {
   switch (event._tag) {
     case "TaskCreated":
-      directives.set(event.taskId, state.id!)
+      tasks.set(event.taskId, { directiveId: state.id!, open: true })
       return
     case "TaskHandedOver": {
       const task = HashMap.getUnsafe(state.tasks, event.taskId)
@@ -184,16 +194,15 @@ const carryOut = Effect.fnUntraced(function*(
     }
     case "InterruptRequested": {
       const current = currentHandOver(HashMap.getUnsafe(state.tasks, event.taskId))
-      if (current === undefined) return
-      // A daemon that is away is told when it is back: its first heartbeat lists the task.
-      yield* daemons.send(state.ownerId, current.daemonId, {
-        type: "interruptTask",
-        taskId: event.taskId,
-        graceful: true
-      })
+      if (current !== undefined) yield* daemons.interrupt(state.ownerId, current.daemonId, event.taskId)
       return
     }
+    case "TaskFailed":
+    case "TaskInterrupted":
+      tasks.set(event.taskId, { directiveId: state.id!, open: false })
+      return
     case "TaskCompleted": {
+      tasks.set(event.taskId, { directiveId: state.id!, open: false })
       // A late success of an earlier hand-over: the daemon of the newer one works for nothing.
       const newer = currentHandOver(HashMap.getUnsafe(state.tasks, event.taskId))
       if (newer === undefined || newer.handOver === event.handOver) return

@@ -24,6 +24,8 @@ export interface Assignment {
   readonly taskId: TaskId
   readonly directiveId: DirectiveId
   readonly handOver: number
+  /** It was asked to stop; a daemon that was away then is asked again when it is back. */
+  readonly interrupting: boolean
 }
 
 /** A task that wants a daemon, and the daemons that just failed to take it. */
@@ -50,10 +52,16 @@ interface Entry {
 
 interface Fleet {
   readonly daemons: Map<DaemonId, Entry>
-  /** Directives that wait for room, first come first served, each with how to wake it. */
+  /** Directives that wait for room, each with how to wake it. */
   readonly waiting: Map<DirectiveId, () => void>
+  /**
+   * When each directive last got a slot, counted in slots given. Who got one longest ago is next, so that nobody waits
+   * while another gets two in a row.
+   */
+  readonly served: Map<DirectiveId, number>
+  slotsGiven: number
   /** Directives that were woken and have not asked yet: a free slot is kept for each. */
-  readonly turns: Map<DirectiveId, () => void>
+  readonly turns: Set<DirectiveId>
   /** Directives for whose tasks only excluded daemons have room: another daemon would help, more room would not. */
   readonly particular: Map<DirectiveId, () => void>
 }
@@ -82,6 +90,8 @@ export class Daemons extends Context.Service<Daemons, {
   foreign(ownerId: OwnerId, daemonId: DaemonId, tasks: ReadonlySet<TaskId>): void
   /** What is assigned to a daemon. */
   assignments(ownerId: OwnerId, daemonId: DaemonId): ReadonlyArray<Assignment>
+  /** Asks a daemon to stop a task, now or when it is back. */
+  interrupt(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): Effect.Effect<void>
   /** False when the daemon is not connected or its connection cannot take the frame. */
   send(ownerId: OwnerId, daemonId: DaemonId, frame: ServerFrame): Effect.Effect<boolean>
   view(ownerId: OwnerId): ReadonlyArray<DaemonView>
@@ -91,7 +101,14 @@ export class Daemons extends Context.Service<Daemons, {
 
     const fleetOf = (ownerId: OwnerId): Fleet => {
       const fleet = fleets.get(ownerId) ??
-        { daemons: new Map(), waiting: new Map(), turns: new Map(), particular: new Map() }
+        {
+          daemons: new Map(),
+          waiting: new Map(),
+          turns: new Set(),
+          particular: new Map(),
+          served: new Map(),
+          slotsGiven: 0
+        }
       fleets.set(ownerId, fleet)
       return fleet
     }
@@ -101,6 +118,9 @@ export class Daemons extends Context.Service<Daemons, {
       daemons.set(daemonId, entry)
       return entry
     }
+
+    const send = (ownerId: OwnerId, daemonId: DaemonId, frame: ServerFrame) =>
+      Effect.suspend(() => entryOf(ownerId, daemonId).session?.send(frame) ?? Effect.succeed(false))
 
     return Daemons.of({
       connect: (session) =>
@@ -123,10 +143,11 @@ export class Daemons extends Context.Service<Daemons, {
       },
       assign: (ownerId, directiveId, wanted, wake) => {
         const fleet = fleetOf(ownerId)
-        fleet.turns.delete(directiveId)
-        // Whoever waits already comes first: what is left after them is for the one who asks.
-        const others = fleet.waiting.size + fleet.turns.size - (fleet.waiting.has(directiveId) ? 1 : 0)
-        let room = roomOf(fleet) - others
+        const isNext = fleet.turns.delete(directiveId)
+        const free = roomOf(fleet) - fleet.turns.size
+        // Whoever waits comes first: what is left after them is for the one who asks, unless it is its turn.
+        const others = fleet.waiting.size - (fleet.waiting.has(directiveId) ? 1 : 0)
+        let room = Math.max(free - others, isNext ? Math.min(1, free) : 0)
         const assigned: Array<{ readonly taskId: TaskId; readonly daemonId: DaemonId }> = []
         let lacks: "room" | "another daemon" | undefined
         for (const { excluded, handOver, taskId } of wanted) {
@@ -140,12 +161,17 @@ export class Daemons extends Context.Service<Daemons, {
             continue
           }
           room -= 1
-          fleet.daemons.get(daemonId)!.tasks.set(taskId, { taskId, directiveId, handOver })
+          fleet.daemons.get(daemonId)!.tasks.set(taskId, {
+            taskId,
+            directiveId,
+            handOver,
+            interrupting: false
+          })
           assigned.push({ taskId, daemonId })
         }
-        // Who got something and wants more goes to the end of the line.
-        if (lacks !== "room" || assigned.length > 0) fleet.waiting.delete(directiveId)
-        if (lacks === "room" && !fleet.waiting.has(directiveId)) fleet.waiting.set(directiveId, wake)
+        if (assigned.length > 0) fleet.served.set(directiveId, ++fleet.slotsGiven)
+        if (lacks === "room") fleet.waiting.set(directiveId, wake)
+        else fleet.waiting.delete(directiveId)
         if (lacks === "another daemon") fleet.particular.set(directiveId, wake)
         else fleet.particular.delete(directiveId)
         wakeWaiting(fleet, directiveId)
@@ -162,6 +188,7 @@ export class Daemons extends Context.Service<Daemons, {
         fleet.waiting.delete(directiveId)
         fleet.turns.delete(directiveId)
         fleet.particular.delete(directiveId)
+        fleet.served.delete(directiveId)
         for (const { tasks } of fleet.daemons.values()) {
           for (const assignment of tasks.values()) {
             if (assignment.directiveId === directiveId) tasks.delete(assignment.taskId)
@@ -176,8 +203,13 @@ export class Daemons extends Context.Service<Daemons, {
         if (tasks.size < had) wakeWaiting(fleetOf(ownerId))
       },
       assignments: (ownerId, daemonId) => [...entryOf(ownerId, daemonId).tasks.values()],
-      send: (ownerId, daemonId, frame) =>
-        Effect.suspend(() => entryOf(ownerId, daemonId).session?.send(frame) ?? Effect.succeed(false)),
+      interrupt: (ownerId, daemonId, taskId) => {
+        const { tasks } = entryOf(ownerId, daemonId)
+        const assignment = tasks.get(taskId)
+        if (assignment !== undefined) tasks.set(taskId, { ...assignment, interrupting: true })
+        return Effect.asVoid(send(ownerId, daemonId, { type: "interruptTask", taskId, graceful: true }))
+      },
+      send,
       view: (ownerId) =>
         [...fleetOf(ownerId).daemons].flatMap(([daemonId, { session, tasks }]) =>
           session === undefined ? [] : [{
@@ -215,13 +247,15 @@ const leastLoaded = (fleet: Fleet, excluded: ReadonlyArray<DaemonId>): DaemonId 
 
 /** Wakes as many of those who wait as there is room for. `except` has just asked. */
 const wakeWaiting = (fleet: Fleet, except?: DirectiveId): void => {
-  let room = roomOf(fleet) - fleet.turns.size
-  for (const [directiveId, wake] of fleet.waiting) {
-    if (room <= 0) return
-    if (directiveId === except) continue
-    room -= 1
-    fleet.waiting.delete(directiveId)
-    fleet.turns.set(directiveId, wake)
-    wake()
+  for (let room = roomOf(fleet) - fleet.turns.size; room > 0; room--) {
+    let next: { readonly directiveId: DirectiveId; readonly wake: () => void; readonly served: number } | undefined
+    for (const [directiveId, wake] of fleet.waiting) {
+      const served = fleet.served.get(directiveId) ?? 0
+      if (directiveId !== except && (next === undefined || served < next.served)) next = { directiveId, wake, served }
+    }
+    if (next === undefined) return
+    fleet.waiting.delete(next.directiveId)
+    fleet.turns.add(next.directiveId)
+    next.wake()
   }
 }

@@ -29,7 +29,12 @@ export interface Behaviour<State, Command, Event extends StoredEvent, Answer, Re
   /** When the actor wants that command next, in milliseconds since 1970. */
   readonly dueAt: (state: State, now: number) => number | undefined
   /** A last command of a batch that depends on the rest of this process, such as which daemons have room. */
-  readonly conclude?: (state: State, events: ReadonlyArray<Event>, self: Self<Command>) => Command | undefined
+  readonly conclude?: (
+    state: State,
+    events: ReadonlyArray<Event>,
+    now: number,
+    self: Self<Command>
+  ) => Command | undefined
   /** Before the first message, with the state that the log gives. */
   readonly recovered: (state: State, self: Self<Command>) => Effect.Effect<void>
   /** After the events are in the log. It must not wait for this actor. */
@@ -113,7 +118,7 @@ const handle = Effect.fnUntraced(function*<State, Command, Event extends StoredE
     events.push(...decision.success.events)
     state = decision.success.state
   }
-  const conclusion = behaviour.conclude?.(state, events, self)
+  const conclusion = behaviour.conclude?.(state, events, now, self)
   if (conclusion !== undefined) {
     const decision = behaviour.decide(state, conclusion, now, undefined)
     if (Result.isFailure(decision)) {

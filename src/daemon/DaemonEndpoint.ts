@@ -1,0 +1,143 @@
+/**
+ * The server's end of `/ws/daemon` (spec section 9): authentication, limits and errors of the connection.
+ *
+ * Whatever is wrong with a frame gets an `error` frame and changes nothing. What right frames mean is in
+ * `DaemonSession.ts`.
+ */
+import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Redacted, Result, Schema, Scope } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Socket } from "effect/socket"
+import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
+import { Directives } from "../actors/DirectiveActor.ts"
+import { ApiKeys } from "../server/ApiKeys.ts"
+import { Daemons } from "./Daemons.ts"
+import { type DaemonSession, open } from "./DaemonSession.ts"
+import { Authenticate, DaemonFrame, frameBytesMax, heartbeatMillis, ServerFrame } from "./Protocol.ts"
+import { TaskOutput } from "./TaskOutput.ts"
+
+/** The bounds of a connection. Times in milliseconds. */
+export const EndpointLimits = Context.Reference("makima-runtime/daemon/EndpointLimits", {
+  defaultValue: () => ({
+    authenticateMillisMax: 10_000,
+    /** Without any frame for so long, the connection is as good as gone: three missed heartbeats. */
+    silenceMillisMax: 3 * heartbeatMillis,
+    /** More frames than this within one second close the connection. */
+    framesPerSecondMax: 1_000
+  })
+})
+
+const encode = Schema.encodeSync(Schema.fromJsonString(ServerFrame))
+const decodeAuthenticate = Schema.decodeUnknownResult(Schema.fromJsonString(Authenticate))
+const decodeFrame = Schema.decodeUnknownResult(Schema.fromJsonString(DaemonFrame))
+const hasType = Schema.is(Schema.fromJsonString(Schema.Struct({ type: Schema.String })))
+
+export const layer = Layer.effectDiscard(Effect.gen(function*() {
+  const router = yield* HttpRouter.HttpRouter
+  const keys = yield* ApiKeys
+  const limits = yield* EndpointLimits
+  // Sessions go on handling what was said when their connection has ended, so they live as long as the server.
+  const services = yield* Effect.context<Daemons | DaemonRegistries | Directives | TaskOutput>()
+  const serverScope = yield* Effect.scope
+
+  const serve = Effect.fnUntraced(function*(socket: Socket.Socket) {
+    const pull = yield* Socket.readerBytes(socket)
+    const writer = yield* socket.writer
+    const send = (frame: ServerFrame) =>
+      writer.write(encode(frame)).pipe(Effect.as(true), Effect.orElseSucceed(() => false))
+    const complain = (code: string, message: string) => Effect.asVoid(send({ type: "error", code, message }))
+    const closed = yield* Deferred.make<string>()
+    const hangUp = Effect.fnUntraced(function*(code: string, message: string) {
+      yield* complain(code, message)
+      yield* Effect.ignore(writer.write(new Socket.CloseEvent(policyViolation, code)))
+      yield* Deferred.succeed(closed, message)
+    })
+
+    let session: DaemonSession | undefined
+    let second = 0
+    let framesInSecond = 0
+
+    const authenticate = Effect.fnUntraced(function*(text: string) {
+      const frame = decodeAuthenticate(text)
+      if (Result.isFailure(frame)) {
+        return yield* hangUp("not_authenticated", `The first frame must be authenticate: ${frame.failure.message}`)
+      }
+      const { apiKey, hostname, machineId, maxConcurrentTasks } = frame.success
+      const ownerId = yield* keys.verify(Redacted.make(apiKey))
+      if (Option.isNone(ownerId)) return yield* hangUp("unauthorized", "The API key was not accepted")
+      const close = hangUp("replaced", "Another connection of this machine has taken the place of this one")
+      session = yield* open({ ownerId: ownerId.value, machineId, hostname, maxConcurrentTasks, send, close }).pipe(
+        Effect.provideContext(services),
+        Effect.provideService(Scope.Scope, serverScope)
+      )
+    })
+
+    const take = Effect.fnUntraced(function*(bytes: Uint8Array) {
+      const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+      framesInSecond = now === second ? framesInSecond + 1 : 1
+      second = now
+      if (framesInSecond > limits.framesPerSecondMax) {
+        return yield* hangUp("flood", `More than ${limits.framesPerSecondMax} frames within a second`)
+      }
+      if (bytes.length > frameBytesMax) {
+        return yield* complain("frame_too_large", `A frame has ${bytes.length} bytes; ${frameBytesMax} is the most`)
+      }
+      const text = new TextDecoder().decode(bytes)
+      if (session === undefined) return yield* authenticate(text)
+      const frame = decodeFrame(text)
+      if (Result.isSuccess(frame)) return yield* session.receive(frame.success)
+      const code = hasType(text) ? "invalid_frame" : "not_a_frame"
+      return yield* complain(code, frame.failure.message)
+    })
+
+    const listen = Effect.gen(function*() {
+      while (true) {
+        const wait = session === undefined ? limits.authenticateMillisMax : limits.silenceMillisMax
+        for (const bytes of yield* Effect.timeout(pull, wait)) {
+          // What comes behind a frame that closed the connection is not taken.
+          if (!(yield* Deferred.isDone(closed))) yield* take(bytes)
+        }
+      }
+    }).pipe(
+      Effect.catchTags({
+        SocketError: (error) => Effect.succeed(error.message),
+        TimeoutError: () =>
+          Effect.tap(
+            Effect.succeed(session === undefined ? "it did not authenticate in time" : "it was silent for too long"),
+            (reason) => hangUp("timeout", reason)
+          ),
+        ActorUnavailable: (error) => Effect.as(hangUp("unavailable", error.message), error.message)
+      })
+    )
+    yield* Effect.raceFirst(listen, Deferred.await(closed)).pipe(
+      Effect.tap((reason) => Effect.logDebug(`A daemon's connection ended: ${reason}`)),
+      Effect.onExit((exit) => session?.end(Exit.isSuccess(exit) ? exit.value : "the server stops") ?? Effect.void)
+    )
+  })
+
+  yield* router.add(
+    "GET",
+    "/ws/daemon",
+    Effect.fnUntraced(
+      function*(request) {
+        const socket = yield* request.upgrade
+        yield* Effect.scoped(serve(socket)).pipe(
+          Effect.catch((error) => Effect.logDebug("A daemon's connection failed", error))
+        )
+        return HttpServerResponse.empty()
+      },
+      Effect.catchTag(
+        "HttpServerError",
+        () =>
+          HttpServerResponse.json(
+            { error: { code: "upgrade_required", message: "/ws/daemon takes WebSockets only" } },
+            {
+              status: 426
+            }
+          )
+      )
+    )
+  )
+}))
+
+/** The WebSocket close code (RFC 6455, 7.4.1) for a peer that does not keep to the rules. */
+const policyViolation = 1008
