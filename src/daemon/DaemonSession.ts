@@ -4,7 +4,7 @@
  * `DaemonEndpoint.ts` speaks this over a WebSocket, `FunctionDaemon.ts` within the process. Frames are handled in the
  * order in which they came, and go on being handled when the connection has ended: what a daemon has said is not lost.
  */
-import { Context, Effect, Option, Queue, Schedule, Scope } from "effect"
+import { Context, Effect, Fiber, Option, Queue, Schedule, Scope } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
 import type { Report } from "../actors/DirectiveCommand.ts"
@@ -139,7 +139,7 @@ export const open = Effect.fnUntraced(function*(
   })
 
   const frames = yield* Queue.bounded<DaemonFrame, typeof ended>(framesCapacity)
-  yield* Effect.forkScoped(
+  const worker = yield* Effect.forkScoped(
     Queue.take(frames).pipe(
       Effect.flatMap((frame) =>
         Effect.catchDefect(handle(frame), (defect) => Effect.logError(`A ${frame.type} could not be handled`, defect))
@@ -154,13 +154,18 @@ export const open = Effect.fnUntraced(function*(
     end: Effect.fnUntraced(function*(reason) {
       isOver = true
       yield* Queue.fail(frames, ended)
-      if (!daemons.disconnect(session)) return
-      yield* registries.ask(ownerId, { _tag: "Disconnect", daemonId, reason }).pipe(
-        Effect.catch((error) => Effect.logWarning("A daemon's leave was not recorded", error))
-      )
+      if (daemons.disconnect(session)) {
+        yield* registries.ask(ownerId, { _tag: "Disconnect", daemonId, reason }).pipe(
+          Effect.catch((error) => Effect.logWarning("A daemon's leave was not recorded", error))
+        )
+      }
+      yield* Effect.timeoutOption(Fiber.await(worker), drainMillisMax)
     })
   }
 })
+
+/** How long an ending connection waits for what its daemon has said to be handled, in milliseconds. */
+const drainMillisMax = 2_000
 
 const ended = "the connection has ended"
 

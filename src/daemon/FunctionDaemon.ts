@@ -1,0 +1,89 @@
+/**
+ * A daemon that is a function of the host, in the same process: no socket, no worktree, no agent command.
+ *
+ * It is a daemon as all others to the rest of the runtime: it has a place in the log, slots, and can be lost.
+ */
+import { Cause, Effect, Exit, FiberMap, Queue } from "effect"
+import type { OwnerId, TaskId } from "../events/Ids.ts"
+import { open } from "./DaemonSession.ts"
+import type { ServerFrame, SpawnTask } from "./Protocol.ts"
+
+export interface Options {
+  readonly ownerId: OwnerId
+  /** The same machine id is the same daemon, however often it comes. */
+  readonly machineId: string
+  readonly maxConcurrentTasks: number
+}
+
+/** Does one task. It succeeds or fails with a reason; it is interrupted when the task is. */
+export type Work = (
+  task: SpawnTask,
+  output: (text: string) => Effect.Effect<void>
+) => Effect.Effect<void, { readonly message: string }>
+
+/** Connects the function as a daemon for as long as the scope is open. */
+export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTasks, ownerId }: Options, work: Work) {
+  const frames = yield* Queue.unbounded<ServerFrame>()
+  const session = yield* open({
+    ownerId,
+    machineId,
+    hostname: machineId,
+    maxConcurrentTasks,
+    send: (frame) => Queue.offer(frames, frame),
+    close: Effect.asVoid(Queue.shutdown(frames))
+  })
+  // Last added, first run: the tasks are interrupted and reported while the session still takes reports.
+  yield* Effect.addFinalizer(() => session.end("the host took it away"))
+  const tasks = yield* FiberMap.make<TaskId>()
+
+  const carryOut = Effect.fnUntraced(function*(task: SpawnTask) {
+    const { handOver, taskId } = task
+    yield* session.receive({
+      type: "taskStatusChange",
+      taskId,
+      oldStatus: "starting",
+      newStatus: "running",
+      handOver
+    })
+    const output = (text: string) =>
+      session.receive({ type: "taskOutput", taskId, output: text, isPartial: true, handOver })
+    yield* work(task, output).pipe(
+      Effect.onExit((exit) => {
+        if (Exit.isSuccess(exit)) return session.receive({ type: "taskComplete", taskId, success: true, handOver })
+        if (Cause.hasInterruptsOnly(exit.cause)) {
+          return session.receive({
+            type: "taskStatusChange",
+            taskId,
+            oldStatus: "running",
+            newStatus: "interrupted",
+            handOver
+          })
+        }
+        const error = Cause.squash(exit.cause)
+        const reason = error instanceof Error
+          ? error.message
+          : String((error as { message?: unknown }).message ?? error)
+        return session.receive({ type: "taskComplete", taskId, success: false, error: reason, handOver })
+      }),
+      // How it went is reported, so the fiber has nothing left to say.
+      Effect.ignoreCause
+    )
+  })
+
+  yield* Queue.take(frames).pipe(
+    Effect.flatMap((frame) => {
+      switch (frame.type) {
+        case "spawnTask":
+          return FiberMap.run(tasks, frame.taskId, carryOut(frame), { onlyIfMissing: true, startImmediately: true })
+        case "interruptTask":
+          return FiberMap.remove(tasks, frame.taskId)
+        case "authenticated":
+          return Effect.void
+        case "error":
+          return Effect.logWarning(`The server refused a report: ${frame.message}`)
+      }
+    }),
+    Effect.forever,
+    Effect.forkScoped
+  )
+})
