@@ -7,8 +7,9 @@
  */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { Effect, Layer, Option, PubSub, Queue, Stream } from "effect"
-import { EventLog, EventLogError, type RecordedEvent } from "./EventLog.ts"
+import { EventLog, type EventLogError, type RecordedEvent } from "./EventLog.ts"
 import { channel } from "./internal/eventLogSchema.ts"
+import { failure } from "./internal/failure.ts"
 import { follow } from "./internal/follow.ts"
 import { makeGroupCommit } from "./internal/groupCommit.ts"
 import { decodeRows, type EventRow } from "./internal/rows.ts"
@@ -37,7 +38,7 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
     const page = (method: string, where: string, values: ReadonlyArray<unknown>) =>
       sql.unsafe<EventRow>(`SELECT * FROM events WHERE ${where} LIMIT ${pageRows}`, values).pipe(
         Effect.flatMap((rows) => Effect.fromResult(decodeRows(rows))),
-        Effect.mapError((cause) => new EventLogError({ method, cause }))
+        Effect.mapError(failure(method))
       )
     const pageOfAll = (method: string) => (after: number) =>
       page(method, "position > $1 ORDER BY position", [BigInt(after)])
@@ -51,7 +52,7 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
       subscribe: (options) => follow(pageOfAll("subscribe"), heads, options?.after ?? 0),
       head: sql.unsafe<{ readonly head: bigint }>("SELECT coalesce(max(position), 0) AS head FROM events").pipe(
         Effect.map((rows) => Number(rows[0]?.head ?? 0)),
-        Effect.mapError((cause) => new EventLogError({ method: "head", cause }))
+        Effect.mapError(failure("head"))
       )
     })
   })
@@ -82,7 +83,9 @@ const hear = (sql: PgClient, heads: PubSub.PubSub<number>, wake: (head: number) 
   }).pipe(
     Effect.scoped,
     Effect.catch((error) =>
-      Effect.logWarning(`The event log does not hear of the commits of other processes: ${error.message}`)
+      Effect.logWarning(
+        `${failure("hear of the commits of other processes")(error).message}; it looks for them instead`
+      )
     ),
     Effect.andThen(PubSub.publish(heads, 0)),
     Effect.andThen(Effect.sleep(listenAgainMillis)),

@@ -169,7 +169,7 @@ const stopMillisMax = 60_000
 const stopIfUnused = (cluster: Cluster, session: PgConnection.PgConnection) =>
   Effect.flatMap(lock(session, "pg_try_advisory_lock"), (alone) => alone ? Server.stop(cluster) : Effect.void)
 
-/** Leaves while our own server is still starting: others may be waiting for it already. */
+/** Leaves while our own server is still starting, or has failed to: others may be waiting for it already. */
 const withdraw = Effect.fnUntraced(
   function*(cluster: Cluster, host: string, child: Server.Child) {
     while (Server.isRunning(child)) {
@@ -180,8 +180,11 @@ const withdraw = Effect.fnUntraced(
       yield* Server.pause
     }
   },
-  (asking, _cluster, _host, child) =>
-    Effect.timeoutOrElse(asking, { duration: withdrawMillisMax, orElse: () => Server.abort(child) })
+  (asking, _cluster, host, child) =>
+    asking.pipe(
+      Effect.timeoutOrElse({ duration: withdrawMillisMax, orElse: () => Server.abort(child) }),
+      Effect.andThen(Effect.sync(() => Server.removeIfEmpty(host)))
+    )
 )
 
 const withdrawMillisMax = 2000

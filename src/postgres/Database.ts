@@ -25,14 +25,11 @@ export const layerBundled = (
 
 /** A pool of connections to a database that is brought up to date before anybody gets it. */
 export const layerClient = (config: PgClient.PgPoolConfig): Layer.Layer<Database, SqlError | MigrationError> =>
-  Layer.effectDiscard(Migrations.run).pipe(
-    Layer.provideMerge(PgClient.layer({
-      maxConnections: 10,
-      applicationName: "makima",
-      maxMessageSize: messageBytesMax,
-      ...config
-    }))
-  )
+  Layer.effectDiscard(Migrations.run).pipe(Layer.provideMerge(layerUnmigrated(config)))
+
+/** The same for a database that somebody else brings up to date. */
+export const layerUnmigrated = (config: PgClient.PgPoolConfig): Layer.Layer<Database, SqlError> =>
+  PgClient.layer({ maxConnections: 10, applicationName: "makima", maxMessageSize: messageBytesMax, ...config })
 
 /** Of one row as it comes: the largest event, with room for what PostgreSQL and the protocol add. */
 const messageBytesMax = 64 * 1024 * 1024

@@ -16,8 +16,8 @@ export const channel = "makima_events"
  */
 export const expectedCodes = { any: -1, exists: -2, none: 0, never: -3 } as const
 
-/** Any number that nobody else locks in this database; it reads "elog". */
-const appendLockKey = 0x656c6f67
+/** Whoever appends holds this lock, and nobody else in this database has a reason to; it reads "elog". */
+export const appendLockKey = 0x656c6f67
 
 // `data` is text and not json: what JSON.stringify writes must come back as it is, and PostgreSQL has nothing to add.
 const createTable = `

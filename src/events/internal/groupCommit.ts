@@ -1,15 +1,16 @@
 /** The one fiber that commits: whatever waits when a commit ends goes into the next one. */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Cause, Deferred, Effect, Exit, Queue } from "effect"
-import { type EventLog, EventLogError, type RecordedEvent, type VersionConflict } from "../EventLog.ts"
+import type { EventLog, EventLogError, RecordedEvent, VersionConflict } from "../EventLog.ts"
 import * as Commit from "./commit.ts"
+import { failure } from "./failure.ts"
 
 /** Appends that wait for the next commit. Who comes when it is full waits for a place. */
 const waitingAppendsMax = 4096
 
 type AppendError = VersionConflict | EventLogError
 
-const failed = (cause: unknown) => new EventLogError({ method: "append", cause })
+const failed = failure("append")
 
 /** Gives `append`. `onCommit` hears the position of the newest event after each commit. */
 export const makeGroupCommit = Effect.fnUntraced(function*(

@@ -70,6 +70,7 @@ export const start = (cluster: Cluster, socketDirectory: string): Child => {
   const log = openSync(logFile(data), "a", 0o600)
   try {
     if (account !== undefined) fchownSync(log, account.uid, account.gid)
+    const logStart = fstatSync(log).size
     const settings = {
       listen_addresses: "",
       unix_socket_directories: socketDirectory,
@@ -92,7 +93,7 @@ export const start = (cluster: Cluster, socketDirectory: string): Child => {
     let failure: Error | undefined
     child.on("error", (error) => failure = error)
     child.unref()
-    return { process: child, logStart: fstatSync(log).size, failure: () => failure }
+    return { process: child, logStart, failure: () => failure }
   } finally {
     closeSync(log)
   }
@@ -119,6 +120,8 @@ export const stop = Effect.fnUntraced(function*(cluster: Cluster) {
   signal(running.pid, "SIGINT")
   // It takes its pid file away at its very end, after it has written everything.
   yield* until(() => readPidFile(cluster.data)?.pid !== running.pid)
+  // A moment later its process is gone too; it may stay for longer where nobody reaps orphans.
+  yield* Effect.timeoutOption(until(() => !signal(running.pid, 0)), "500 millis")
   yield* Effect.sync(() => {
     if (running.socketDirectory !== undefined) removeIfEmpty(running.socketDirectory)
   })
@@ -138,14 +141,17 @@ const until = Effect.fnUntraced(function*(condition: () => boolean) {
   while (!condition()) yield* pause
 })
 
-/** A process that is gone already needs no signal. */
-const signal = (pid: number, name: NodeJS.Signals): void => {
+/** Says whether there is such a process. */
+const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
   try {
-    process.kill(pid, name)
-  } catch {}
+    return process.kill(pid, name)
+  } catch {
+    return false
+  }
 }
 
-const removeIfEmpty = (directory: string): void => {
+/** Of a socket's directory, when its server is gone. */
+export const removeIfEmpty = (directory: string): void => {
   try {
     rmdirSync(directory)
   } catch {

@@ -1,0 +1,221 @@
+import { PgClient } from "@effect/sql-pg/PgClient"
+import { assert, describe, it, layer as provided } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
+import { EventLog } from "../../src/events/EventLog.ts"
+import { appendLockKey } from "../../src/events/internal/eventLogSchema.ts"
+import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
+import { layerUnmigrated } from "../../src/postgres/Database.ts"
+import * as Migrations from "../../src/postgres/Migrations.ts"
+import { connection, freshDatabase, layerAdmin, layerDatabase } from "../support/postgres.ts"
+import { fact, facts, suite } from "./EventLogContract.ts"
+
+const about = { at: 1_700_000_000_000 }
+const layerLog = PostgresEventLog.layer.pipe(Layer.provideMerge(layerDatabase))
+
+suite("The event log in PostgreSQL", PostgresEventLog.layer.pipe(Layer.provide(layerDatabase)))
+
+/** A log of a process of its own: another pool and another committer on the same database. */
+const openLog = (database: string) =>
+  Effect.map(
+    Layer.build(Layer.fresh(PostgresEventLog.layer.pipe(Layer.provide(layerUnmigrated(connection(database)))))),
+    (context) => Context.get(context, EventLog)
+  )
+
+/** Another writer that does not come to its end, so that nothing else is committed until the scope closes. */
+const holdLog = Effect.fnUntraced(function*(database: string) {
+  const held = yield* Deferred.make<void>()
+  yield* Effect.gen(function*() {
+    const sql = yield* PgClient
+    yield* sql.withTransaction(Effect.gen(function*() {
+      yield* sql`SELECT pg_advisory_xact_lock(${appendLockKey})`
+      yield* Deferred.succeed(held, undefined)
+      return yield* Effect.never
+    }))
+  }).pipe(Effect.provide(layerUnmigrated(connection(database))), Effect.forkScoped)
+  yield* Deferred.await(held)
+})
+
+provided(layerLog, { excludeTestServices: true })("PostgresEventLog", (it) => {
+  it.effect("commits appends that wait together in few transactions", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      const sql = yield* PgClient
+      yield* Effect.forEach(
+        Array.from({ length: 200 }, (_, i) => `grouped-${i}`),
+        (stream) => log.append([{ stream, expected: 0, events: facts("a") }], about),
+        { concurrency: "unbounded", discard: true }
+      )
+      const [row] = yield* sql<{ readonly transactions: bigint }>`
+        SELECT count(DISTINCT xmin::text) AS transactions FROM events WHERE stream LIKE 'grouped-%'`
+      assert.isBelow(Number(row!.transactions), 10)
+    }))
+
+  it.effect("names the event that does not decode", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      const sql = yield* PgClient
+      const [recorded] = yield* log.append([{ stream: "damaged", expected: 0, events: facts("a", "b") }], about)
+      const position = recorded!.position + 1
+      for (const data of ["{\"_tag\":\"NeverHeardOf\"}", "{"]) {
+        yield* sql`UPDATE events SET data = ${data} WHERE position = ${BigInt(position)}`
+        const error = yield* Effect.flip(Stream.runCollect(log.read("damaged")))
+        assert.include(error.message, `the MemorySet at position ${position}, damaged@2, does not decode`)
+        assert.strictEqual((yield* Effect.flip(Stream.runCollect(log.readAll())))._tag, "EventLogError")
+      }
+      yield* sql`UPDATE events SET data = ${JSON.stringify(fact("b"))} WHERE position = ${BigInt(position)}`
+    }))
+
+  it.effect("refuses alone what PostgreSQL cannot hold", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      const put = (stream: string, commandId = "command") =>
+        log.append([{ stream, expected: "any", events: facts("a") }], { ...about, commandId })
+      const outcomes = yield* Effect.all([
+        Effect.result(put("good-1")),
+        Effect.result(put("bad\0")),
+        Effect.result(put("bad\ud800")),
+        Effect.result(put("bad".repeat(1000))),
+        Effect.result(put("bad", "\0")),
+        Effect.result(put("good-2"))
+      ], { concurrency: "unbounded" })
+      assert.deepStrictEqual(outcomes.map(({ _tag }) => _tag), [
+        "Success",
+        "Failure",
+        "Failure",
+        "Failure",
+        "Failure",
+        "Success"
+      ])
+    }))
+})
+
+describe("several logs on one database", () => {
+  it.live("gives gapless positions in one order, and wakes the subscribers of each other", () =>
+    Effect.gen(function*() {
+      const name = yield* freshDatabase
+      const logs = [yield* openLog(name), yield* openLog(name)]
+      const followers = yield* Effect.forEach(
+        logs,
+        (log) => Effect.forkScoped(Stream.runCollect(Stream.take(log.subscribe(), 800)))
+      )
+      yield* Effect.forEach(logs.entries(), ([l, log]) =>
+        Effect.forEach([0, 1, 2, 3], (w) =>
+          Effect.forEach(
+            Array.from({ length: 100 }, (_, i) => i),
+            (i) => log.append([{ stream: `writer-${l}-${w}`, expected: i, events: facts(`${i}`) }], about),
+            { discard: true }
+          ), { concurrency: "unbounded", discard: true }), { concurrency: "unbounded", discard: true })
+      const all = yield* Stream.runCollect(logs[0]!.readAll())
+      assert.deepStrictEqual(all.map(({ position }) => position), Array.from({ length: 800 }, (_, i) => i + 1))
+      for (const follower of followers) assert.deepStrictEqual(yield* Fiber.join(follower), all)
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+
+  it.live("lets one of two win a version", () =>
+    Effect.gen(function*() {
+      const name = yield* freshDatabase
+      const logs = [yield* openLog(name), yield* openLog(name)]
+      for (let version = 0; version < 20; version++) {
+        const outcomes = yield* Effect.forEach(logs, (log) =>
+          Effect.result(log.append([{ stream: "contested", expected: version, events: facts("a") }], about)), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(
+          outcomes.map(({ _tag }) =>
+            _tag
+          ).sort(),
+          ["Failure", "Success"]
+        )
+      }
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+
+  it.live("shows the same events after a restart", () =>
+    Effect.gen(function*() {
+      const name = yield* freshDatabase
+      const before = yield* Effect.scoped(Effect.gen(function*() {
+        const log = yield* openLog(name)
+        yield* log.append([{ stream: "kept", expected: 0, events: facts("a", "b") }], { ...about, commandId: "c" })
+        yield* log.append([{ stream: "kept", expected: 2, events: facts("c") }], about)
+        return yield* Stream.runCollect(log.readAll())
+      }))
+      const log = yield* openLog(name)
+      assert.strictEqual(before.length, 3)
+      assert.deepStrictEqual(yield* Stream.runCollect(log.readAll()), before)
+      assert.strictEqual(yield* log.head, 3)
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+
+  it.live("goes on waking its subscribers after the server has cut off its listening", () =>
+    Effect.gen(function*() {
+      const name = yield* freshDatabase
+      const mine = yield* openLog(name)
+      const other = yield* openLog(name)
+      const sql = yield* PgClient
+      const put = (expected: number) => other.append([{ stream: "cut", expected, events: facts(`${expected}`) }], about)
+      const seen = yield* Queue.unbounded<number>()
+      yield* Effect.forkScoped(Stream.runForEach(mine.subscribe(), ({ version }) => Queue.offer(seen, version)))
+      yield* put(0)
+      assert.strictEqual(yield* Queue.take(seen), 1)
+      const cut = yield* sql`
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${name} AND query LIKE 'LISTEN%'`
+      assert.strictEqual(cut.length, 2)
+      yield* put(1)
+      assert.strictEqual(yield* Queue.take(seen), 2)
+      yield* put(2)
+      assert.strictEqual(yield* Queue.take(seen), 3)
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+
+  it.live("says so when the connection breaks under an append, and appends again", () =>
+    Effect.gen(function*() {
+      const name = yield* freshDatabase
+      const log = yield* openLog(name)
+      const sql = yield* PgClient
+      const put = log.append([{ stream: "broken", expected: 0, events: facts("a") }], about)
+      const holder = yield* Scope.make()
+      yield* Scope.provide(holdLog(name), holder)
+      const waiting = yield* Effect.forkScoped(Effect.flip(put))
+      yield* sql`
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${name} AND wait_event_type = 'Lock'`
+        .pipe(
+          Effect.repeat({ until: ({ length }) => length === 1 })
+        )
+      const error = yield* Fiber.join(waiting)
+      assert.strictEqual(error._tag, "EventLogError")
+      assert.include(error.message, "The event log failed to append: ")
+      yield* Scope.close(holder, Exit.void)
+      assert.strictEqual((yield* put).length, 1)
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+
+  it.live("settles every waiting append with an error when it closes", () =>
+    Effect.gen(function*() {
+      const name = yield* freshDatabase
+      const scope = yield* Scope.make()
+      const log = yield* Scope.provide(openLog(name), scope)
+      yield* holdLog(name)
+      const waiting = yield* Effect.forEach(
+        Array.from({ length: 5000 }, (_, i) => `waiting-${i}`),
+        (stream) => Effect.forkScoped(log.append([{ stream, expected: 0, events: facts("a") }], about))
+      )
+      yield* Scope.close(scope, Exit.void)
+      const exits = yield* Effect.forEach(waiting, (fiber) => Effect.result(Fiber.join(fiber)))
+      for (const exit of exits) {
+        assert.strictEqual(exit._tag === "Failure" ? exit.failure._tag : "Success", "EventLogError")
+      }
+      const late = yield* Effect.flip(log.append([{ stream: "late", expected: 0, events: facts("a") }], about))
+      assert.strictEqual(late.message, "The event log failed to append: it is closed")
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+})
+
+describe("Migrations", () => {
+  it.live("run once, however many begin at the same time", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient
+      const name = "migrated_by_many"
+      yield* sql`DROP DATABASE IF EXISTS ${sql(name)} WITH (FORCE)`
+      yield* sql`CREATE DATABASE ${sql(name)}`
+      yield* Effect.forEach(
+        Array.from({ length: 8 }),
+        () => Effect.provide(Migrations.run, layerUnmigrated(connection(name)), { local: true }),
+        { concurrency: "unbounded", discard: true }
+      )
+      yield* sql`DROP DATABASE ${sql(name)} WITH (FORCE)`
+    }).pipe(Effect.provide(layerAdmin)))
+})
