@@ -1,0 +1,57 @@
+/** How handlers talk to the runtime: commands go to directives, reads to the read models. */
+import { Effect, Option } from "effect"
+import { Directives } from "../../actors/DirectiveActor.ts"
+import { type DirectiveCommand, DirectiveNotFound, TaskNotFound } from "../../actors/DirectiveCommand.ts"
+import { EventLog } from "../../events/EventLog.ts"
+import type { DirectiveId, TaskId } from "../../events/Ids.ts"
+import { Projections } from "../../projections/Projections.ts"
+import { ReadModel } from "../../projections/ReadModel.ts"
+import { CurrentOwner } from "../Api.ts"
+import { refuse } from "./rejections.ts"
+
+export interface CommandHeaders {
+  readonly "idempotency-key"?: string
+}
+
+export const idempotencyKey = (headers: CommandHeaders) => headers["idempotency-key"]
+
+/** Sends a command to a directive of the current owner, and answers with what came of it and the position. */
+export const command = Effect.fnUntraced(
+  function*(directiveId: DirectiveId, command: DirectiveCommand, headers: CommandHeaders) {
+    const directives = yield* Directives
+    const ownerId = yield* CurrentOwner
+    const commandId = idempotencyKey(headers)
+    const options = commandId === undefined ? { ownerId } : { ownerId, commandId }
+    const { answer, position } = yield* directives.ask(directiveId, command, options).pipe(
+      // One sentence for what is not there and what is another owner's, so that they cannot be told apart.
+      Effect.catchTag("DirectiveNotFound", () => Effect.fail(new DirectiveNotFound({ directiveId })))
+    )
+    return { ...answer, position }
+  },
+  Effect.catch(refuse)
+)
+
+/** Waits until the read models show the log up to this position. */
+export const reached = (position: number | undefined) =>
+  position === undefined
+    ? Effect.void
+    : Projections.use((projections) => projections.awaitPosition(position)).pipe(Effect.catch(refuse))
+
+export const directiveNotFound = (directiveId: DirectiveId) => refuse(new DirectiveNotFound({ directiveId }))
+
+/** A task of the current owner, found even when the log has it only just now. */
+export const currentTask = Effect.fnUntraced(
+  function*(taskId: TaskId) {
+    const readModel = yield* ReadModel
+    const ownerId = yield* CurrentOwner
+    const known = yield* readModel.task(ownerId, taskId)
+    if (Option.isSome(known)) return known.value
+    const { head } = yield* EventLog
+    const projections = yield* Projections
+    yield* projections.awaitPosition(yield* head)
+    const found = yield* readModel.task(ownerId, taskId)
+    if (Option.isNone(found)) return yield* new TaskNotFound({ taskId })
+    return found.value
+  },
+  Effect.catch(refuse)
+)

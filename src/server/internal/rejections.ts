@@ -1,0 +1,66 @@
+/** What every refusal and failure of the runtime is in HTTP: the one place that maps them. */
+import { Effect } from "effect"
+import type { Rejection } from "../../actors/DirectiveCommand.ts"
+import type { ActorUnavailable } from "../../actors/internal/mailbox.ts"
+import type { EventLogError } from "../../events/EventLog.ts"
+import type { PositionNotReached, ProjectionsStopped } from "../../projections/Projections.ts"
+import type { InvalidCursor, ReadModelError } from "../../projections/ReadModel.ts"
+import { type ApiError, BadRequest, Conflict, NotFound, Unavailable, Unprocessable } from "../ApiError.ts"
+import type { ApiKeysError } from "../ApiKeys.ts"
+
+/** The world lets us down: what exactly happened is for the log, not for whoever asked. */
+type Failure = ReadModelError | EventLogError | ApiKeysError
+
+export type Refusal =
+  | Rejection
+  | ActorUnavailable
+  | InvalidCursor
+  | PositionNotReached
+  | ProjectionsStopped
+  | Failure
+
+const apiError = (refusal: Refusal): ApiError => {
+  const { _tag: code, message } = refusal
+  switch (refusal._tag) {
+    case "DirectiveNotFound":
+    case "StepNotFound":
+    case "TaskNotFound":
+    case "MemoryNotFound":
+    case "NotYourTask":
+      return new NotFound({ error: { code, message } })
+    case "DirectiveExists":
+    case "NothingToComplete":
+      return new Conflict({ error: { code, message } })
+    case "DirectiveInState":
+    case "StepInState":
+      return new Conflict({ error: { code, message, details: { status: refusal.status } } })
+    case "InvalidStep": {
+      const { field, index, name, problem } = refusal
+      return new Unprocessable({ error: { code, message, details: { index, field, name, problem } } })
+    }
+    case "InvalidCursor":
+      return new BadRequest({ error: { code, message, details: { field: "cursor" } } })
+    case "PositionNotReached":
+      return new Unavailable({ error: { code, message, details: { reached: refusal.reached } } })
+    case "ActorUnavailable":
+    case "ProjectionsStopped":
+      return new Unavailable({ error: { code, message } })
+    case "ReadModelError":
+    case "EventLogError":
+    case "ApiKeysError":
+      return new Unavailable({ error: { code: "StorageUnavailable", message: "The database cannot be used now" } })
+  }
+}
+
+export const refuse = (refusal: Refusal): Effect.Effect<never, ApiError> => {
+  const error = Effect.fail(apiError(refusal))
+  switch (refusal._tag) {
+    case "ReadModelError":
+    case "EventLogError":
+    case "ApiKeysError":
+    case "ProjectionsStopped":
+      return Effect.andThen(Effect.logError(refusal.message), error)
+    default:
+      return error
+  }
+}
