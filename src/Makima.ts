@@ -49,36 +49,38 @@ const layerTaskDirectory = Layer.effect(
     ))
 )
 
-/**
- * Goes on with whatever the log says is under way, and looks every so often whether anything was left lying: the
- * safety net of spec section 3, which has nothing to do in a healthy system.
- */
-export const layerResume = (options: { readonly reconcile: Duration.Input }) =>
-  Layer.effectDiscard(
-    Effect.gen(function*() {
-      const directives = yield* Directives
-      const registries = yield* DaemonRegistries
-      const readModel = yield* ReadModel
-      const active = yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix })
-      for (const ownerId of new Set(active.map(({ ownerId }) => ownerId))) yield* registries.resume(ownerId)
-      yield* Effect.forEach(active, ({ directiveId }) =>
-        directives.resume(directiveId).pipe(
-          // One directive's trouble never stops another's.
-          Effect.catch((error) => Effect.logError(`Directive ${directiveId} was not resumed`, error))
-        ), { discard: true })
-      if (active.length > 0) yield* Effect.logInfo(`${active.length} directives go on from the log`)
-    }).pipe(Effect.andThen(reconcile(options.reconcile)))
-  )
+/** Goes on with whatever the log says is under way. */
+const resume = Effect.gen(function*() {
+  const directives = yield* Directives
+  const registries = yield* DaemonRegistries
+  const readModel = yield* ReadModel
+  const active = yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix })
+  for (const ownerId of new Set(active.map(({ ownerId }) => ownerId))) yield* registries.resume(ownerId)
+  yield* Effect.forEach(active, ({ directiveId }) =>
+    directives.resume(directiveId).pipe(
+      // One directive's trouble never stops another's.
+      Effect.catch((error) => Effect.logError(`Directive ${directiveId} was not resumed`, error))
+    ), { discard: true })
+  if (active.length > 0) yield* Effect.logInfo(`${active.length} directives go on from the log`)
+})
 
+/** The safety net of spec section 3: looks whether anything was left lying. A healthy system leaves it nothing. */
 const reconcile = (interval: Duration.Input) =>
-  Effect.flatMap(
-    Directives,
-    (directives) => Effect.sleep(interval).pipe(Effect.andThen(directives.reconcile), Effect.forever, Effect.forkScoped)
-  )
+  Effect.flatMap(Directives, (directives) =>
+    Effect.sleep(interval).pipe(Effect.andThen(directives.reconcile), Effect.forever, Effect.forkScoped))
 
 /** The whole runtime on a migrated database, without a server. */
-export const layerRuntime = (options: { readonly node: string; readonly reconcile?: Duration.Input }) =>
-  layerResume({ reconcile: options.reconcile ?? reconcileDefault }).pipe(
+export const layerRuntime = (options: {
+  /** What this process is called in the log. */
+  readonly node: string
+  readonly reconcile?: Duration.Input
+  /** Whether directives that the log holds go on here; otherwise only those do that are asked for. */
+  readonly resume?: boolean
+}) =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    if (options.resume ?? true) yield* resume
+    yield* reconcile(options.reconcile ?? reconcileDefault)
+  })).pipe(
     Layer.provideMerge(layerActors),
     Layer.provideMerge(layerTaskDirectory),
     Layer.provideMerge(layerStore),

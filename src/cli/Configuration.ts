@@ -1,0 +1,123 @@
+/** What several commands can be told: as flags, or else by the environment (spec section 9). */
+import { Config, Duration, Layer, Logger, Option, References, Schema } from "effect"
+import { Flag } from "effect/cli"
+import { defaultPolicy as daemonPolicy } from "../actors/DaemonRegistry.ts"
+import { DaemonPolicy } from "../actors/DaemonRegistryActor.ts"
+import { defaultPolicy } from "../actors/Directive.ts"
+import { DirectivePolicy } from "../actors/DirectiveActor.ts"
+import * as Database from "../postgres/Database.ts"
+import { RequestsPerSecond } from "../server/RateLimit.ts"
+
+const Seconds = Schema.Finite.check(Schema.isGreaterThan(0))
+const Count = Schema.Int.check(Schema.isGreaterThan(0))
+const Port = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))
+
+/** A number of seconds, as a flag and as a variable. */
+const seconds = (name: string, fallback: number, description: string) =>
+  Flag.Finite(name).pipe(
+    Flag.withSchema(Seconds),
+    Flag.withFallbackConfig(Config.schema(Schema.FiniteFromString.check(Schema.isGreaterThan(0)), variableOf(name))),
+    Flag.withDefault(fallback),
+    Flag.withDescription(`${description}, in seconds (${variableOf(name)})`)
+  )
+
+const count = (name: string, fallback: number, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withSchema(Count),
+    Flag.withFallbackConfig(Config.schema(Schema.FiniteFromString.pipe(Schema.decodeTo(Count)), variableOf(name))),
+    Flag.withDefault(fallback),
+    Flag.withDescription(`${description} (${variableOf(name)})`)
+  )
+
+const variableOf = (flag: string): string => `MAKIMA_${flag.toUpperCase().replaceAll("-", "_")}`
+
+export const json = Flag.Boolean("json").pipe(
+  Flag.withDefault(false),
+  Flag.withDescription("Print JSON on standard output: one document, or one a line where it streams")
+)
+
+/** Where the event log is. */
+export const storeFlags = {
+  databaseUrl: Flag.Redacted("database-url").pipe(
+    Flag.withFallbackConfig(Config.Redacted("MAKIMA_DATABASE_URL")),
+    Flag.optional,
+    Flag.withDescription("A PostgreSQL of yours, instead of the bundled one (MAKIMA_DATABASE_URL)")
+  ),
+  dataDir: Flag.String("data-dir").pipe(
+    Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_DATA_DIR")),
+    Flag.withDefault(".makima"),
+    Flag.withDescription("Where the bundled PostgreSQL and the local daemon keep their data (MAKIMA_DATA_DIR)")
+  )
+}
+
+export interface Store {
+  readonly databaseUrl: Option.Option<import("effect").Redacted.Redacted>
+  readonly dataDir: string
+}
+
+export const layerDatabase = ({ dataDir, databaseUrl }: Store) =>
+  Database.layer({ url: Option.getOrUndefined(databaseUrl), dataDirectory: dataDir })
+
+/** Where a server listens. */
+export const addressFlags = {
+  host: Flag.String("host").pipe(
+    Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_HOST")),
+    Flag.withDefault("127.0.0.1"),
+    Flag.withDescription("The address to listen on (MAKIMA_HOST)")
+  ),
+  port: Flag.Int("port").pipe(
+    Flag.withSchema(Port),
+    Flag.withFallbackConfig(Config.schema(Schema.FiniteFromString.pipe(Schema.decodeTo(Port)), "MAKIMA_PORT")),
+    Flag.withDefault(7420),
+    Flag.withDescription("The port to listen on; 0 is any that is free (MAKIMA_PORT)")
+  )
+}
+
+/** The bounds that the runtime goes by. */
+export const policyFlags = {
+  reconcile: seconds("reconcile-seconds", 15, "How often to look whether anything was left lying"),
+  grace: seconds("grace-seconds", daemonPolicy.graceMillis / 1000, "How long a daemon may be away"),
+  handOvers: count("hand-overs", defaultPolicy.handOversMax, "How often a task is handed over before it fails"),
+  completionAttempts: count(
+    "completion-attempts",
+    defaultPolicy.completionAttemptsMax,
+    "How often a pull request is tried"
+  ),
+  completionDelay: seconds(
+    "completion-delay-seconds",
+    defaultPolicy.completionDelayMillis / 1000,
+    "The wait before a pull request's second attempt; it doubles with each"
+  ),
+  rateLimit: count("rate-limit", 50, "Requests a second that a key may make")
+}
+
+export interface Policies {
+  readonly reconcile: number
+  readonly grace: number
+  readonly handOvers: number
+  readonly completionAttempts: number
+  readonly completionDelay: number
+  readonly rateLimit: number
+}
+
+export const layerPolicies = (policies: Policies) =>
+  Layer.mergeAll(
+    Layer.succeed(DirectivePolicy)({
+      ...defaultPolicy,
+      handOversMax: policies.handOvers,
+      completionAttemptsMax: policies.completionAttempts,
+      completionDelayMillis: policies.completionDelay * 1000
+    }),
+    Layer.succeed(DaemonPolicy)({ graceMillis: policies.grace * 1000 }),
+    Layer.succeed(RequestsPerSecond)(policies.rateLimit)
+  )
+
+export const reconcileOf = ({ reconcile }: Policies): Duration.Input => Duration.seconds(reconcile)
+
+/** Logs are for people beside the program: on standard error, from `level` on. */
+export const layerLogs = (level: "Info" | "Warn") =>
+  Layer.mergeAll(
+    Logger.layer([Logger.consolePretty()]),
+    Layer.succeed(References.LogToStderr)(true),
+    Layer.succeed(References.MinimumLogLevel)(level)
+  )
