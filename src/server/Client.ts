@@ -39,16 +39,24 @@ const httpClient = NodeHttpClient.layerNodeHttp
 
 const make = Effect.fnUntraced(function*(options: { readonly url: string; readonly apiKey: Redacted.Redacted }) {
   const url = options.url.replace(/\/+$/, "")
+  const explain = (error: unknown) => Effect.flatMap(clientError(url, error), Effect.fail)
+  /** What does not fit its schema here came from the other side. */
+  const explainAnswer = (error: unknown) => Schema.isSchemaError(error) ? Effect.fail(unreadable(url)) : explain(error)
   const api = yield* HttpApiClient.make(Api, {
     transformClient: HttpClient.mapRequest((request) =>
       request.pipe(HttpClientRequest.prependUrl(url), HttpClientRequest.bearerToken(options.apiKey))
-    )
+    ),
+    transformResponse: (decoded) => decoded.pipe(Effect.catch(explainAnswer))
   })
-  const explain = (error: unknown) => Effect.flatMap(clientError(url, error), Effect.fail)
   return MakimaClient.of({
     url,
     call: (use) => use(api).pipe(Effect.catch(explain)),
-    stream: (use) => Stream.unwrap(use(api)).pipe(Stream.catch((error) => Stream.fromEffect(explain(error))))
+    stream: (use) =>
+      use(api).pipe(
+        Effect.catch(explain),
+        Effect.map((answers) => answers.pipe(Stream.catch((error) => Stream.fromEffect(explainAnswer(error))))),
+        Stream.unwrap
+      )
   })
 })
 
@@ -56,11 +64,13 @@ const isApiError = Schema.is(ApiError)
 const decodeErrorBody = Schema.decodeUnknownEffect(ErrorBody)
 
 const clientError = (url: string, error: unknown): Effect.Effect<ClientError> => {
+  if (error instanceof ClientError) return Effect.succeed(error)
   if (isApiError(error)) return Effect.succeed(answered(error.error))
   if (HttpClientError.isHttpClientError(error)) return withoutAnswer(url, error.reason)
   if (Schema.isSchemaError(error)) {
     const { message, path } = findingOf(error.issue)
-    return Effect.succeed(new ClientError({ code: "InvalidField", message: `${fieldName(path)}: ${message}` }))
+    const place = path.length === 0 ? "" : `${fieldName(path)}: `
+    return Effect.succeed(new ClientError({ code: "InvalidField", message: place + message }))
   }
   return Effect.succeed(new ClientError({ code: "Unknown", message: oneLine(String(error)) }))
 }
@@ -80,8 +90,14 @@ const withoutAnswer = (url: string, reason: HttpClientError.HttpClientErrorReaso
     }
     case "InvalidUrlError":
       return Effect.succeed(new ClientError({ code: "InvalidUrl", message: `${JSON.stringify(url)} is not a URL` }))
-    case "StatusCodeError": {
+    case "EncodeError":
+      return Effect.succeed(new ClientError({ code: "InvalidField", message: oneLine(reason.message) }))
+    // Statuses that the API does not have end up here, with an error body or without.
+    case "StatusCodeError":
+    case "DecodeError":
+    case "EmptyBodyError": {
       const { status } = reason.response
+      if (status < 300) return Effect.succeed(unreadable(url))
       return reason.response.json.pipe(
         Effect.flatMap(decodeErrorBody),
         Effect.map(({ error }) => answered(error)),
@@ -93,15 +109,14 @@ const withoutAnswer = (url: string, reason: HttpClientError.HttpClientErrorReaso
         )
       )
     }
-    default:
-      return Effect.succeed(
-        new ClientError({
-          code: "UnexpectedAnswer",
-          message: `${url} gave an answer that cannot be read: is it a makima server?`
-        })
-      )
   }
 }
+
+const unreadable = (url: string): ClientError =>
+  new ClientError({
+    code: "UnexpectedAnswer",
+    message: `${url} gave an answer that cannot be read: is it a makima server?`
+  })
 
 /** Where several addresses were tried, Node has an error for each. */
 const codeOf = (cause: unknown): unknown => {

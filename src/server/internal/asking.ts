@@ -5,7 +5,7 @@ import { type DirectiveCommand, DirectiveNotFound, TaskNotFound } from "../../ac
 import { EventLog } from "../../events/EventLog.ts"
 import type { DirectiveId, TaskId } from "../../events/Ids.ts"
 import { Projections } from "../../projections/Projections.ts"
-import { ReadModel } from "../../projections/ReadModel.ts"
+import { ReadModel, type ReadModelError } from "../../projections/ReadModel.ts"
 import { CurrentOwner } from "../Api.ts"
 import { refuse } from "./rejections.ts"
 
@@ -37,21 +37,28 @@ export const reached = (position: number | undefined) =>
     ? Effect.void
     : Projections.use((projections) => projections.awaitPosition(position)).pipe(Effect.catch(refuse))
 
-export const directiveNotFound = (directiveId: DirectiveId) => refuse(new DirectiveNotFound({ directiveId }))
-
-/** A task of the current owner, found even when the log has it only just now. */
-export const currentTask = Effect.fnUntraced(
-  function*(taskId: TaskId) {
+/**
+ * Looks something up. What is not there may only just have come into the log: it is looked up once more when the read
+ * models hold all that the log did.
+ */
+export const lookUp = Effect.fnUntraced(
+  function*<A>(find: (readModel: ReadModel["Service"]) => Effect.Effect<Option.Option<A>, ReadModelError>) {
     const readModel = yield* ReadModel
-    const ownerId = yield* CurrentOwner
-    const known = yield* readModel.task(ownerId, taskId)
-    if (Option.isSome(known)) return known.value
+    const known = yield* find(readModel)
+    if (Option.isSome(known)) return known
     const { head } = yield* EventLog
     const projections = yield* Projections
     yield* projections.awaitPosition(yield* head)
-    const found = yield* readModel.task(ownerId, taskId)
-    if (Option.isNone(found)) return yield* new TaskNotFound({ taskId })
-    return found.value
+    return yield* find(readModel)
   },
   Effect.catch(refuse)
 )
+
+/** A task of the current owner. */
+export const currentTask = Effect.fnUntraced(function*(taskId: TaskId) {
+  const ownerId = yield* CurrentOwner
+  const found = yield* lookUp((readModel) => readModel.task(ownerId, taskId))
+  return Option.isSome(found) ? found.value : yield* refuse(new TaskNotFound({ taskId }))
+})
+
+export const directiveNotFound = (directiveId: DirectiveId) => refuse(new DirectiveNotFound({ directiveId }))

@@ -3,7 +3,7 @@ import { Clock, Effect, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Directive from "../../actors/Directive.ts"
-import { MemoryNotFound, TaskNotFound } from "../../actors/DirectiveCommand.ts"
+import { MemoryNotFound } from "../../actors/DirectiveCommand.ts"
 import { TaskOutput } from "../../daemon/TaskOutput.ts"
 import { EventLog, type StoredEvent } from "../../events/EventLog.ts"
 import { DirectiveId, directiveIdOf, type TaskId } from "../../events/Ids.ts"
@@ -11,77 +11,80 @@ import { ReadModel } from "../../projections/ReadModel.ts"
 import { stateAt } from "../../replay/StateAt.ts"
 import { why } from "../../replay/Why.ts"
 import { Api, CurrentOwner } from "../Api.ts"
-import { command, currentTask, directiveNotFound, idempotencyKey, reached } from "./asking.ts"
+import { command, currentTask, directiveNotFound, idempotencyKey, lookUp, reached } from "./asking.ts"
 import { eventStream } from "./eventStream.ts"
 import { refuse } from "./rejections.ts"
 
 const defaultListLimit = 50
 
-const directives = HttpApiBuilder.group(Api, "directives", (handlers) =>
-  handlers.handleAll({
-    create: Effect.fnUntraced(function*({ headers, payload }) {
-      const ownerId = yield* CurrentOwner
-      const random = yield* SecureRandom.SecureRandom
-      const key = idempotencyKey(headers)
-      const id = key === undefined ? DirectiveId.make(yield* random.uuidV4()) : directiveIdOf(ownerId, key)
-      return yield* command(id, { _tag: "CreateDirective", ownerId, ...payload }, headers)
-    }),
-    list: Effect.fnUntraced(function*({ query: { after, cursor, limit = defaultListLimit, status } }) {
-      const ownerId = yield* CurrentOwner
-      yield* reached(after)
-      const readModel = yield* ReadModel
-      return yield* readModel.listDirectives({ ownerId, status, limit, cursor }).pipe(Effect.catch(refuse))
-    }),
-    get: Effect.fnUntraced(function*({ params, query }) {
-      const ownerId = yield* CurrentOwner
-      yield* reached(query.after)
-      const readModel = yield* ReadModel
-      const found = yield* readModel.directive(ownerId, params.id).pipe(Effect.catch(refuse))
-      return Option.isSome(found) ? found.value : yield* directiveNotFound(params.id)
-    }),
-    update: ({ headers, params, payload }) => command(params.id, { _tag: "UpdateDirective", ...payload }, headers),
-    start: ({ headers, params }) => command(params.id, { _tag: "StartDirective" }, headers),
-    pause: ({ headers, params }) => command(params.id, { _tag: "PauseDirective" }, headers),
-    resume: ({ headers, params }) => command(params.id, { _tag: "ResumeDirective" }, headers),
-    archive: ({ headers, params }) => command(params.id, { _tag: "ArchiveDirective" }, headers),
-    complete: ({ headers, params }) => command(params.id, { _tag: "CompleteDirective" }, headers),
-    addSteps: ({ headers, params, payload }) =>
-      command(params.id, { _tag: "AddSteps", steps: "steps" in payload ? payload.steps : [payload] }, headers),
-    retryStep: ({ headers, params }) => command(params.id, { _tag: "RetryStep", stepId: params.stepId }, headers),
-    skipStep: ({ headers, params }) => command(params.id, { _tag: "SkipStep", stepId: params.stepId }, headers),
-    events: ({ headers, params, query, request }) => {
-      const last = headers["last-event-id"]
-      return eventStream({
-        directiveId: params.id,
-        from: last === undefined ? query.from ?? 0 : last + 1,
-        follow: query.follow ?? false,
-        format: /\btext\/event-stream\b/.test(request.headers.accept ?? "") ? "server-sent events" : "lines"
+const directives = HttpApiBuilder.group(
+  Api,
+  "directives",
+  Effect.fnUntraced(function*(handlers) {
+    const random = yield* SecureRandom.SecureRandom
+    return handlers.handleAll({
+      create: Effect.fnUntraced(function*({ headers, payload }) {
+        const ownerId = yield* CurrentOwner
+        const key = idempotencyKey(headers)
+        const id = key === undefined ? DirectiveId.make(yield* random.uuidV4()) : directiveIdOf(ownerId, key)
+        return yield* command(id, { _tag: "CreateDirective", ownerId, ...payload }, headers)
+      }),
+      list: Effect.fnUntraced(function*({ query: { after, cursor, limit = defaultListLimit, status } }) {
+        const ownerId = yield* CurrentOwner
+        yield* reached(after)
+        const readModel = yield* ReadModel
+        return yield* readModel.listDirectives({ ownerId, status, limit, cursor }).pipe(Effect.catch(refuse))
+      }),
+      get: Effect.fnUntraced(function*({ params, query }) {
+        const ownerId = yield* CurrentOwner
+        yield* reached(query.after)
+        const found = yield* lookUp((readModel) => readModel.directive(ownerId, params.id))
+        return Option.isSome(found) ? found.value : yield* directiveNotFound(params.id)
+      }),
+      update: ({ headers, params, payload }) => command(params.id, { _tag: "UpdateDirective", ...payload }, headers),
+      start: ({ headers, params }) => command(params.id, { _tag: "StartDirective" }, headers),
+      pause: ({ headers, params }) => command(params.id, { _tag: "PauseDirective" }, headers),
+      resume: ({ headers, params }) => command(params.id, { _tag: "ResumeDirective" }, headers),
+      archive: ({ headers, params }) => command(params.id, { _tag: "ArchiveDirective" }, headers),
+      complete: ({ headers, params }) => command(params.id, { _tag: "CompleteDirective" }, headers),
+      addSteps: ({ headers, params, payload }) =>
+        command(params.id, { _tag: "AddSteps", steps: "steps" in payload ? payload.steps : [payload] }, headers),
+      retryStep: ({ headers, params }) => command(params.id, { _tag: "RetryStep", stepId: params.stepId }, headers),
+      skipStep: ({ headers, params }) => command(params.id, { _tag: "SkipStep", stepId: params.stepId }, headers),
+      events: ({ headers, params, query, request }) => {
+        const last = headers["last-event-id"]
+        return eventStream({
+          directiveId: params.id,
+          from: last === undefined ? query.from ?? 0 : last + 1,
+          follow: query.follow ?? false,
+          format: /\btext\/event-stream\b/.test(request.headers.accept ?? "") ? "server-sent events" : "lines"
+        })
+      },
+      why: Effect.fnUntraced(function*({ params }) {
+        const ownerId = yield* CurrentOwner
+        const log = yield* EventLog
+        const readModel = yield* ReadModel
+        const stream = Directive.streamOf(params.id)
+        const past = yield* Stream.runCollect(log.read(stream)).pipe(Effect.catch(refuse))
+        const state = stateAt(stream, past)
+        if (state.ownerId !== ownerId) return yield* directiveNotFound(params.id)
+        const fleet = yield* readModel.daemons(ownerId).pipe(Effect.catch(refuse))
+        const daemons = fleet.map(({ activeTasks, hostname, id, maxConcurrentTasks, status }) => ({
+          daemonId: id,
+          hostname,
+          status,
+          free: status === "connected" ? Math.max(0, maxConcurrentTasks - activeTasks) : 0
+        }))
+        return why(state, daemons, yield* Clock.currentTimeMillis)
       })
-    },
-    why: Effect.fnUntraced(function*({ params }) {
-      const ownerId = yield* CurrentOwner
-      const log = yield* EventLog
-      const readModel = yield* ReadModel
-      const stream = Directive.streamOf(params.id)
-      const past = yield* Stream.runCollect(log.read(stream)).pipe(Effect.catch(refuse))
-      const state = stateAt(stream, past)
-      if (state.ownerId !== ownerId) return yield* directiveNotFound(params.id)
-      const fleet = yield* readModel.daemons(ownerId).pipe(Effect.catch(refuse))
-      const daemons = fleet.map(({ activeTasks, hostname, id, maxConcurrentTasks, status }) => ({
-        daemonId: id,
-        hostname,
-        status,
-        free: status === "connected" ? Math.max(0, maxConcurrentTasks - activeTasks) : 0
-      }))
-      return why(state, daemons, yield* Clock.currentTimeMillis)
     })
-  }))
+  })
+)
 
 const memoriesOf = Effect.fnUntraced(function*(directiveId: DirectiveId, after: number | undefined) {
   const ownerId = yield* CurrentOwner
   yield* reached(after)
-  const readModel = yield* ReadModel
-  const found = yield* readModel.memories(ownerId, directiveId).pipe(Effect.catch(refuse))
+  const found = yield* lookUp((readModel) => readModel.memories(ownerId, directiveId))
   return Option.isSome(found) ? found.value : yield* directiveNotFound(directiveId)
 })
 
@@ -98,13 +101,7 @@ const memories = HttpApiBuilder.group(Api, "memories", (handlers) =>
 
 const tasks = HttpApiBuilder.group(Api, "tasks", (handlers) =>
   handlers.handleAll({
-    get: Effect.fnUntraced(function*({ params, query }) {
-      const ownerId = yield* CurrentOwner
-      yield* reached(query.after)
-      const readModel = yield* ReadModel
-      const found = yield* readModel.task(ownerId, params.id).pipe(Effect.catch(refuse))
-      return Option.isSome(found) ? found.value : yield* refuse(new TaskNotFound({ taskId: params.id }))
-    }),
+    get: ({ params, query }) => Effect.andThen(reached(query.after), currentTask(params.id)),
     output: Effect.fnUntraced(function*({ params, query }) {
       const log = yield* EventLog
       const output = yield* TaskOutput
