@@ -4,6 +4,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Runtime } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
+import { directive } from "./cli/directive.ts"
 import { run } from "./cli/run.ts"
 import { version } from "./cli/version.ts"
 
@@ -18,7 +19,7 @@ const presenter: CliOutput.Presenter = {
 
 const makima = Command.make("makima").pipe(
   Command.withDescription("Takes directives for git repositories from goal to pull request"),
-  Command.withSubcommands([run])
+  Command.withSubcommands([run, directive])
 )
 
 const exitStatusOf = (exit: Exit.Exit<unknown, unknown>, onExit: (status: number) => void) => {
