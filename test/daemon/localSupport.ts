@@ -1,0 +1,62 @@
+/** Real directories, repositories and processes for the tests of the local daemon. */
+import { Effect, FileSystem, Path, Schedule, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { spawnSync } from "node:child_process"
+import { TaskId } from "../../src/events/Ids.ts"
+
+// What the people who run the tests have told git is no part of them, for the daemon neither.
+Object.assign(process.env, { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" })
+
+export const taskId = (n: number): TaskId => TaskId.make(`${String(n).padStart(8, "0")}-0000-4000-8000-000000000000`)
+
+export const temporaryDirectory = Effect.flatMap(
+  FileSystem.FileSystem,
+  (fs) => Effect.flatMap(fs.makeTempDirectoryScoped({ prefix: "makima-test-" }), fs.realPath)
+)
+
+/** Runs a shell script and gives what it prints, without the last line's end. */
+export const sh = Effect.fnUntraced(function*(cwd: string, script: string) {
+  const handle = yield* ChildProcess.make("/bin/sh", ["-ec", script], {
+    cwd,
+    stdin: "ignore"
+  })
+  const [output, code] = yield* Effect.all([Stream.mkString(Stream.decodeText(handle.all)), handle.exitCode], {
+    concurrency: 2
+  })
+  if (code !== 0) return yield* Effect.die(new Error(`${script}: ${output}`))
+  return output.replace(/\n$/, "")
+}, Effect.scoped)
+
+const identity = "git config user.name tester; git config user.email tester@localhost"
+
+/** A user's repository, with a first commit on `main`. */
+export const makeRepository = Effect.fnUntraced(function*(directory: string, name: string) {
+  const path = yield* Path.Path
+  const repository = path.join(directory, name)
+  yield* sh(
+    directory,
+    `git init -q -b main ${name}; cd ${name}; ${identity}; echo one >a; git add a; git commit -qm one`
+  )
+  return repository
+})
+
+/** Whether a process runs; one that is dead and waits for its parent does not. */
+export const isRunning = (pid: number): boolean => {
+  const state = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim()
+  return state !== "" && !state.startsWith("Z")
+}
+
+/** Looks again and again until something is so, for at most ten seconds. */
+export const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
+  condition.pipe(
+    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("20 millis") }),
+    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`never: ${what}`)) })
+  )
+
+/** The content of a file, as soon as it is there and complete: written by `echo … > file` and ending a line. */
+export const written = Effect.fnUntraced(function*(file: string) {
+  const fs = yield* FileSystem.FileSystem
+  const read = Effect.orElseSucceed(fs.readFileString(file), () => "")
+  yield* eventually(`${file} is written`, Effect.map(read, (text) => text.endsWith("\n")))
+  return (yield* read).trimEnd()
+})
