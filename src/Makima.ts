@@ -66,8 +66,10 @@ const resume = Effect.gen(function*() {
 
 /** The safety net of spec section 3: looks whether anything was left lying. A healthy system leaves it nothing. */
 const reconcile = (interval: Duration.Input) =>
-  Effect.flatMap(Directives, (directives) =>
-    Effect.sleep(interval).pipe(Effect.andThen(directives.reconcile), Effect.forever, Effect.forkScoped))
+  Effect.flatMap(
+    Directives,
+    (directives) => Effect.sleep(interval).pipe(Effect.andThen(directives.reconcile), Effect.forever, Effect.forkScoped)
+  )
 
 /** The whole runtime on a migrated database, without a server. */
 export const layerRuntime = (options: {

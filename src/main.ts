@@ -4,9 +4,16 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Runtime } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
+import { daemon } from "./cli/daemon.ts"
+import { daemons } from "./cli/daemons.ts"
 import { directive } from "./cli/directive.ts"
+import { keys } from "./cli/keys.ts"
+import { log } from "./cli/log.ts"
+import { replay } from "./cli/replay.ts"
 import { run } from "./cli/run.ts"
+import { serve } from "./cli/serve.ts"
 import { version } from "./cli/version.ts"
+import { why } from "./cli/why.ts"
 
 /** A command line that is wrong gets one line that says so, not a page of help. */
 const presenter: CliOutput.Presenter = {
@@ -19,7 +26,7 @@ const presenter: CliOutput.Presenter = {
 
 const makima = Command.make("makima").pipe(
   Command.withDescription("Takes directives for git repositories from goal to pull request"),
-  Command.withSubcommands([run, directive])
+  Command.withSubcommands([run, serve, daemon, directive, why, daemons, log, replay, keys])
 )
 
 const exitStatusOf = (exit: Exit.Exit<unknown, unknown>, onExit: (status: number) => void) => {

@@ -115,7 +115,13 @@ export class Directives extends Context.Service<Directives, {
             if (owners.get(directiveId) !== options.ownerId) return yield* new DirectiveNotFound({ directiveId })
           }
           return yield* ref.ask(command, options?.commandId)
-        }
+        },
+        // An id that names nothing must not leave an actor behind.
+        (answer, directiveId) =>
+          Effect.tapError(answer, (error) =>
+            error._tag === "DirectiveNotFound" && !owners.has(directiveId)
+              ? supervisor.stop(Directive.streamOf(directiveId))
+              : Effect.void)
       )
 
       return Directives.of({

@@ -25,6 +25,8 @@ export class Supervisor extends Context.Service<Supervisor, {
     address: string,
     behaviour: Behaviour<State, Command, Event, Answer, Rejection>
   ): Effect.Effect<ActorRef<Command, Answer, Rejection>, ActorUnavailable>
+  /** Stops an actor, if it runs. Whoever waits for an answer of it is told that it has stopped. */
+  stop(address: string): Effect.Effect<void>
   /** The addresses of the actors that run, in the order in which they were started. */
   readonly running: Effect.Effect<ReadonlyArray<string>>
 }>()("makima-runtime/actors/Supervisor") {
@@ -97,7 +99,13 @@ export class Supervisor extends Context.Service<Supervisor, {
         return ref
       })
 
-      return Supervisor.of({ actor, running: Effect.sync(() => [...actors.keys()]) })
+      const stop = Effect.fnUntraced(function*(address: string) {
+        if (!actors.delete(address)) return
+        yield* FiberMap.remove(fibers, address)
+        yield* own.tell({ _tag: "ReportStop", addresses: [address] })
+      })
+
+      return Supervisor.of({ actor, stop, running: Effect.sync(() => [...actors.keys()]) })
     })
   )
 }

@@ -1,5 +1,5 @@
 /** What several commands can be told: as flags, or else by the environment (spec section 9). */
-import { Config, Duration, Layer, Logger, Option, References, Schema } from "effect"
+import { Config, Duration, Layer, Logger, Option, type Redacted, References, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { defaultPolicy as daemonPolicy } from "../actors/DaemonRegistry.ts"
 import { DaemonPolicy } from "../actors/DaemonRegistryActor.ts"
@@ -51,7 +51,7 @@ export const storeFlags = {
 }
 
 export interface Store {
-  readonly databaseUrl: Option.Option<import("effect").Redacted.Redacted>
+  readonly databaseUrl: Option.Option<Redacted.Redacted>
   readonly dataDir: string
 }
 

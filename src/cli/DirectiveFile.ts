@@ -3,7 +3,7 @@ import { Effect, FileSystem, Path, Result, Schema } from "effect"
 import * as Directive from "../actors/Directive.ts"
 import { BaseBranch, Goal, NewStep, RepositoryUrl, Title } from "../actors/DirectiveCommand.ts"
 import { OwnerId } from "../events/Ids.ts"
-import { fieldName, findingOf } from "../server/internal/findings.ts"
+import { fieldName, findingOf } from "../server/Findings.ts"
 import { UsageError } from "./Failure.ts"
 
 export const DirectiveFile = Schema.Struct({

@@ -112,11 +112,14 @@ const carryOut = Effect.fnUntraced(
       makima: makimaCommand
     }).pipe(Effect.forkScoped)
     const directiveId = yield* newDirectiveId
-    const { agent, repositoryUrl, steps, ...fields } = directive
+    const { baseBranch, goal, memoryEnabled, steps, title } = directive
     yield* directives.ask(directiveId, {
       _tag: "CreateDirective",
       ownerId,
-      ...fields,
+      title,
+      goal,
+      ...(baseBranch === undefined ? {} : { baseBranch }),
+      ...(memoryEnabled === undefined ? {} : { memoryEnabled }),
       ...(repository === undefined ? {} : { repositoryUrl: repository.repositoryUrl })
     })
     if (steps !== undefined) yield* directives.ask(directiveId, { _tag: "AddSteps", steps })

@@ -7,13 +7,13 @@
 import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Redacted, Result, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
-import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
-import { Directives } from "../actors/DirectiveActor.ts"
+import type { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
+import type { Directives } from "../actors/DirectiveActor.ts"
 import { ApiKeys } from "../server/ApiKeys.ts"
-import { Daemons } from "./Daemons.ts"
+import type { Daemons } from "./Daemons.ts"
 import { type DaemonSession, open } from "./DaemonSession.ts"
 import { Authenticate, DaemonFrame, frameBytesMax, heartbeatMillis, ServerFrame } from "./Protocol.ts"
-import { TaskOutput } from "./TaskOutput.ts"
+import type { TaskOutput } from "./TaskOutput.ts"
 
 /** The bounds of a connection. Times in milliseconds. */
 export const EndpointLimits = Context.Reference("makima-runtime/daemon/EndpointLimits", {

@@ -4,7 +4,8 @@
  * `DaemonEndpoint.ts` speaks this over a WebSocket, `FunctionDaemon.ts` within the process. Frames are handled in the
  * order in which they came, and go on being handled when the connection has ended: what a daemon has said is not lost.
  */
-import { Context, Effect, Fiber, Option, Queue, Schedule, Scope } from "effect"
+import type { Scope } from "effect"
+import { Context, Effect, Fiber, Option, Queue, Schedule } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
 import type { Report } from "../actors/DirectiveCommand.ts"

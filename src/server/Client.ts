@@ -8,7 +8,7 @@ import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { ApiError, ErrorBody } from "./ApiError.ts"
-import { fieldName, findingOf } from "./internal/findings.ts"
+import { fieldName, findingOf } from "./Findings.ts"
 
 /** `code` is the server's, or says what kept the request from it. `message` is one line. */
 export class ClientError extends Schema.TaggedError<ClientError>()("ClientError", {

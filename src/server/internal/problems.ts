@@ -7,7 +7,7 @@ import type { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import { HttpServerError } from "effect/http/HttpServerError"
 import { Problems } from "../Api.ts"
 import { type ApiError, BadRequest, type ErrorBody, NotFound, Unprocessable } from "../ApiError.ts"
-import { fieldName, findingOf } from "./findings.ts"
+import { fieldName, findingOf } from "../Findings.ts"
 
 export const bodyBytesMax = 1024 * 1024
 
