@@ -40,7 +40,7 @@ type Outcome<A = void> = Result.Result<A, Rejection>
 const done: Outcome = Result.succeed(undefined)
 
 export const answerOf = (state: State): DirectiveAnswer => {
-  const reason = state.status === "paused" ? state.pausedBecause : state.attention
+  const reason = reasonOf(state)
   return {
     directiveId: state.id!,
     status: state.status,
@@ -49,6 +49,15 @@ export const answerOf = (state: State): DirectiveAnswer => {
     ...(state.prBranch === undefined ? {} : { prBranch: state.prBranch }),
     ...(reason === undefined ? {} : { reason })
   }
+}
+
+const reasonOf = (state: State): string | undefined => {
+  if (state.status === "paused") return state.pausedBecause
+  if (state.attention !== undefined || state.status !== "stalled") return state.attention
+  const { blocked, failed } = state.stalledBy
+  const names = failed.slice(0, 10).map((stepId) => JSON.stringify(stepOf(state, stepId)!.name))
+  const more = failed.length > names.length ? ` and ${failed.length - names.length} more` : ""
+  return `failed: ${names.join(", ")}${more}; held up by that: ${blocked} ${blocked === 1 ? "step" : "steps"}`
 }
 
 /** `commandId` is the idempotency key of the command, where it has one. */

@@ -117,7 +117,7 @@ export const DirectiveAnswer = Schema.Struct({
   goalRevision: Schema.Natural,
   prUrl: Schema.optionalKey(Schema.String),
   prBranch: Schema.optionalKey(Schema.String),
-  /** Why the directive is paused or needs attention. */
+  /** Why the directive is paused or stalled, or needs attention. */
   reason: Schema.optionalKey(Schema.String),
   steps: Schema.optionalKey(Schema.Array(Schema.Struct({
     id: StepId,

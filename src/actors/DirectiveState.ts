@@ -86,6 +86,8 @@ export interface State {
   readonly status: DirectiveStatus
   /** Why it is paused. */
   readonly pausedBecause: string | undefined
+  /** What it was last stalled by. */
+  readonly stalledBy: { readonly failed: ReadonlyArray<StepId>; readonly blocked: number }
   readonly prUrl: string | undefined
   readonly prBranch: string | undefined
   readonly generation: number
@@ -136,6 +138,7 @@ export const empty = (stream: string): State => ({
   memoryEnabled: false,
   status: "draft",
   pausedBecause: undefined,
+  stalledBy: { failed: [], blocked: 0 },
   prUrl: undefined,
   prBranch: undefined,
   generation: 0,

@@ -91,6 +91,8 @@ describe("Directive, completion", () => {
     run.addSteps(step("c"))
     run.end("c", "completed")
     assert.strictEqual(run.last("TaskCreated").contents?.length, 3)
+    run.end("PR", "completed")
+    assert.strictEqual(run.state.unmerged, 0)
   })
 
   it("keeps the branch although the title changes", () => {
@@ -114,6 +116,20 @@ describe("Directive, completion", () => {
     assert.strictEqual(completions(run), 2)
     assert.strictEqual(run.state.unmerged, 1)
   })
+})
+
+describe("Directive, stalled while its completion is in flight", () => {
+  for (const isHandedOver of [false, true]) {
+    it(isHandedOver ? "and under way" : "and waiting", () => {
+      const run = idle()
+      if (isHandedOver) run.handOver("PR")
+      run.addSteps(step("c"), step("d", ["c"]))
+      run.end("c", "failed")
+      assert.strictEqual(run.status, "stalled")
+      run.end("PR", "completed")
+      assert.strictEqual(run.state.unmerged, 0)
+    })
+  }
 })
 
 describe("Directive, a completion that fails", () => {

@@ -66,6 +66,7 @@ describe("Directive, planning", () => {
     run.report("Plan", "failed")
     run.send({ _tag: "ResumeDirective" })
     run.plan()
+    assert.strictEqual(run.status, "active")
     assert.deepStrictEqual(run.statuses, { a: "ready" })
   })
 
@@ -174,6 +175,17 @@ describe("Directive, re-planning", () => {
     })
     run.send({ _tag: "SkipStep", stepId: run.stepId("first") })
     assert.deepStrictEqual([run.status, ...run.waiting], ["active", "a"])
+  })
+
+  it("is idle and not stalled any more when the held step ends after all", () => {
+    const run = scenario()
+    run.plan(step("a", [], 1))
+    run.send({ _tag: "UpdateDirective", goal: "CSV and JSON." })
+    run.plan(step("first", [], 0))
+    run.end("first", "failed")
+    assert.strictEqual(run.status, "stalled")
+    run.send({ _tag: "InterruptTask", taskId: run.task("a").id })
+    assert.strictEqual(run.status, "idle")
   })
 
   it("may only skip steps that the new goal makes pointless", () => {

@@ -87,6 +87,7 @@ describe("Where the original goes wrong", () => {
       failed: [run.stepId("a")],
       blocked: 3
     })
+    assert.strictEqual(Directive.answerOf(run.state).reason, "failed: \"a\"; held up by that: 3 steps")
     assert.deepStrictEqual(run.pass(15_000), [])
     const stalledAt = run.events.length
     for (

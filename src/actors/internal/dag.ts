@@ -90,7 +90,7 @@ export const moved = (dag: Dag, steps: Steps, before: Step, to: StepStatus): Dag
 /** A step is completed or skipped. `before` is the step as it was, `steps` has it as it is now. */
 export const finished = (dag: Dag, steps: Steps, before: Step, to: "completed" | "skipped"): Changed => {
   const counts = counted(dag.counts, before.draft ? undefined : before.status, to)
-  let next = before.draft ? { ...dag, counts } : left({ ...dag, counts }, steps, before)
+  let next = before.draft ? { ...dag, counts } : left(dag, counts, steps, before)
   let changed = steps
   for (const id of iterate(reversed(before.dependents))) {
     const dependent = HashMap.getUnsafe(changed, id)
@@ -102,14 +102,14 @@ export const finished = (dag: Dag, steps: Steps, before: Step, to: "completed" |
 }
 
 /** One step less to finish in its level. */
-const left = (dag: Dag, steps: Steps, before: Step): Dag => {
-  const level = levelOf(dag, before.orderIndex)
-  if (level.open > 1) {
-    const free = before.status === "pending" ? settled(steps, level.free) : level.free
-    return { ...dag, levels: HashMap.set(dag.levels, before.orderIndex, { open: level.open - 1, free }) }
+const left = ({ levels, open }: Dag, counts: Dag["counts"], steps: Steps, before: Step): Dag => {
+  const { free, open: inLevel } = levelIn(levels, before.orderIndex)
+  if (inLevel > 1) {
+    const level = { open: inLevel - 1, free: before.status === "pending" ? settled(steps, free) : free }
+    return { open, levels: HashMap.set(levels, before.orderIndex, level), counts }
   }
-  const levels = HashMap.remove(dag.levels, before.orderIndex)
-  return { ...dag, levels, open: Heap.dropWhile(dag.open, (orderIndex) => !HashMap.has(levels, orderIndex)) }
+  const others = HashMap.remove(levels, before.orderIndex)
+  return { open: Heap.dropWhile(open, (orderIndex) => !HashMap.has(others, orderIndex)), levels: others, counts }
 }
 
 const settled = (steps: Steps, free: Fifo<StepId>): Fifo<StepId> =>
@@ -124,5 +124,6 @@ const counted = (counts: Dag["counts"], from: StepStatus | undefined, to: StepSt
 }
 
 const closed: Level = { open: 0, free: emptyFifo }
-const levelOf = (dag: Dag, orderIndex: number): Level =>
-  Option.getOrElse(HashMap.get(dag.levels, orderIndex), () => closed)
+const levelOf = (dag: Dag, orderIndex: number): Level => levelIn(dag.levels, orderIndex)
+const levelIn = (levels: Dag["levels"], orderIndex: number): Level =>
+  Option.getOrElse(HashMap.get(levels, orderIndex), () => closed)

@@ -49,6 +49,7 @@ export const evolve = (state: State, event: DirectiveEvent): State => {
       return next
     case "DirectiveStalled":
       next.status = "stalled"
+      next.stalledBy = { failed: event.failed, blocked: event.blocked }
       return next
     case "DirectiveArchived":
       next.status = "archived"
@@ -263,7 +264,7 @@ const taskCreated = (next: Next, event: EventOf<"TaskCreated">): State => {
       return next
     case "step":
       next.steps = HashMap.set(next.steps, event.stepId!, { ...stepOf(next, event.stepId!)!, taskId: task.id })
-      next.taskless = dropWhile(next.taskless, (id) => !isTaskless(next, id))
+      next.taskless = dropWhile(next.taskless, (id) => id === event.stepId || !isTaskless(next, id))
       return next
   }
 }
