@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/support/setup.ts"],
     globalSetup: ["test/support/postgresServer.ts"],
+    // What a test that passed logged is of no interest.
+    silent: "passed-only",
     testTimeout: 30_000,
     hookTimeout: 60_000
   }
