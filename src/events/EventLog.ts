@@ -15,13 +15,16 @@ import { SupervisorEvent } from "./SupervisorEvent.ts"
 export const StoredEvent = Schema.Union([DirectiveEvent, DaemonEvent, SupervisorEvent])
 export type StoredEvent = typeof StoredEvent.Type
 
-/** Why an event is there. All optional: what an actor does by itself has no command. */
+/** Why an event is there. All optional: what an actor does by itself has no request. */
 export interface Cause {
-  /** The idempotency key of the command, where it had one. */
+  /** The idempotency key of the command that this event was decided for, where it had one. */
   readonly commandId?: string
-  /** Shared by all that one request set going. */
+  /** The id of the request that the command came with: shared by all that was decided for it. */
   readonly correlationId?: string
-  /** `stream@version` of the event that led to this one. */
+  /**
+   * What led to this event. For the first event of a decision that is the name of the command, such as `ReportTask`; for
+   * each further one, which is a consequence, `stream@version` of the event before it.
+   */
   readonly causationId?: string
 }
 
@@ -46,6 +49,8 @@ export interface StreamAppend {
   readonly stream: string
   readonly expected: Expected
   readonly events: ReadonlyArray<StoredEvent>
+  /** What each of the events was caused by, where that is not the same for the whole append. */
+  readonly causes?: ReadonlyArray<Cause>
 }
 
 export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
@@ -101,12 +106,12 @@ export class EventLog extends Context.Service<EventLog, {
             if (!meets(expected, actual)) return yield* new VersionConflict({ stream, expected, actual })
           }
           const recorded: Array<RecordedEvent> = []
-          for (const { events, stream } of appends) {
+          for (const { causes, events, stream } of appends) {
             const past = streams.get(stream) ?? []
             streams.set(stream, past)
-            for (const event of events) {
-              const position = all.length + 1
-              const entry = { position, stream, version: past.length + 1, schemaVersion: 1, at, event, ...cause }
+            for (const [i, event] of events.entries()) {
+              const place = { position: all.length + 1, stream, version: past.length + 1, schemaVersion: 1 }
+              const entry = { ...place, at, event, ...(causes?.[i] ?? cause) }
               past.push(entry)
               all.push(entry)
               recorded.push(entry)

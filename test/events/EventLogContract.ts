@@ -47,6 +47,28 @@ export const suite = <E>(name: string, layer: Layer.Layer<EventLog, E>) =>
         assert.deepStrictEqual(yield* Stream.runCollect(log.read("envelope")), recorded)
       }))
 
+    it.effect("records what caused each event of one append", () =>
+      Effect.gen(function*() {
+        const log = yield* EventLog
+        const causes = [{ commandId: "command-1", causationId: "SetMemory" }, { correlationId: "request-2" }, {}]
+        const recorded = yield* log.append([
+          { stream: "caused-1", expected: 0, events: facts("a", "b", "c"), causes },
+          { stream: "caused-2", expected: 0, events: facts("d") }
+        ], { at, causationId: "Import" })
+        const causeOf = ({ causationId, commandId, correlationId }: RecordedEvent) => [
+          commandId,
+          correlationId,
+          causationId
+        ]
+        assert.deepStrictEqual(recorded.map(causeOf), [
+          ["command-1", undefined, "SetMemory"],
+          [undefined, "request-2", undefined],
+          [undefined, undefined, undefined],
+          [undefined, undefined, "Import"]
+        ])
+        assert.deepStrictEqual(yield* Stream.runCollect(log.read("caused-1")), recorded.slice(0, 3))
+      }))
+
     it.effect("leaves out of an event the causes that it does not have", () =>
       Effect.gen(function*() {
         const log = yield* EventLog

@@ -19,6 +19,8 @@ export interface Pending {
   readonly about: Cause & { readonly at: number }
   /** The events of all parts, one after another. */
   readonly data: ReadonlyArray<string>
+  /** What each of them was caused by. */
+  readonly causes: ReadonlyArray<Cause>
   readonly size: number
   readonly reply: Deferred.Deferred<ReadonlyArray<RecordedEvent>, VersionConflict | EventLogError>
   /** Nobody waits for it any more. What has not gone out need not. */
@@ -52,21 +54,23 @@ export const toPending = (
   reply: Pending["reply"]
 ): Pending => {
   const data = appends.flatMap(({ events }) => events.map(toJson))
-  return { appends, about, data, size: data.reduce((sum, { length }) => sum + length, 0), reply, abandoned: false }
+  const causes = appends.flatMap(({ causes, events }) => events.map((_, i) => causes?.[i] ?? about))
+  const size = data.reduce((sum, { length }) => sum + length, 0)
+  return { appends, about, data, causes, size, reply, abandoned: false }
 }
 
 /**
  * Why the database would refuse this append, if it would. Asked before it joins a group: an error in a statement fails
  * everybody in it.
  */
-export const refusal = ({ about, appends, data }: Pending): string | undefined => {
+export const refusal = ({ about, appends, causes, data }: Pending): string | undefined => {
   const streams = appends.map(({ stream }) => stream)
   if (new Set(streams).size < streams.length) return "an append names a stream twice"
   if (streams.some((stream) => Buffer.byteLength(stream) > streamBytesMax)) {
     return `the name of a stream has more than ${streamBytesMax} bytes`
   }
-  const texts = [...streams, about.commandId, about.correlationId, about.causationId]
-  if (texts.some((text) => text !== undefined && (text.includes("\0") || !text.isWellFormed()))) {
+  const ids = causes.flatMap(({ causationId, commandId, correlationId }) => [commandId, correlationId, causationId])
+  if ([...streams, ...ids].some((text) => text !== undefined && (text.includes("\0") || !text.isWellFormed()))) {
     return "the name of a stream or an id is not text that PostgreSQL can hold"
   }
   if (!Number.isSafeInteger(about.at)) return `${about.at} is not a time in milliseconds`
@@ -113,7 +117,7 @@ export const encode = (group: ReadonlyArray<Pending>) => {
       eventTypes.push(_tag)
     }
   }
-  const abouts = ordered.map(({ pending }) => pending.about)
+  const causes = ordered.flatMap(({ pending }) => pending.causes)
   const parameters = [
     integers(parts.flatMap(({ round }, i) => parts[i + 1]?.round === round ? [] : [i + 1])),
     integers(parts.map(({ append }) => append)),
@@ -124,10 +128,10 @@ export const encode = (group: ReadonlyArray<Pending>) => {
     integers(eventParts),
     texts(eventTypes),
     texts(ordered.flatMap(({ pending }) => pending.data)),
-    array(abouts.map(({ at }) => BigInt(at)), PgTypes.OID.int8),
-    texts(abouts.map(({ commandId }) => commandId ?? null)),
-    texts(abouts.map(({ correlationId }) => correlationId ?? null)),
-    texts(abouts.map(({ causationId }) => causationId ?? null))
+    array(ordered.map(({ pending }) => BigInt(pending.about.at)), PgTypes.OID.int8),
+    texts(causes.map(({ commandId }) => commandId ?? null)),
+    texts(causes.map(({ correlationId }) => correlationId ?? null)),
+    texts(causes.map(({ causationId }) => causationId ?? null))
   ]
   return { parameters, pendings: ordered.map(({ pending }) => pending) }
 }
@@ -150,13 +154,13 @@ export const outcomes = (pendings: ReadonlyArray<Pending>, answer: Answer): Read
 
 const outcomeOf = ({ about: { at, ...cause }, appends }: Pending, answer: Answer, first: number): Outcome => {
   const events: Array<RecordedEvent> = []
-  for (const [i, { events: given, expected, stream }] of appends.entries()) {
+  for (const [i, { causes, events: given, expected, stream }] of appends.entries()) {
     const actual = answer.actuals[first + i]!
     if (!meets(expected, actual)) return Exit.fail(new VersionConflict({ stream, expected, actual }))
     const before = Number(answer.befores[first + i])
     for (const [j, event] of given.entries()) {
       const place = { position: before + j + 1, stream, version: actual + j + 1, schemaVersion: 1 }
-      events.push({ ...place, at, event, ...cause })
+      events.push({ ...place, at, event, ...(causes?.[j] ?? cause) })
     }
   }
   return Exit.succeed(events)

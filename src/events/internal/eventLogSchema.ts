@@ -110,11 +110,12 @@ BEGIN
       1,
       part_streams[e.part],
       e.type,
-      command_ids[part_appends[e.part]],
-      correlation_ids[part_appends[e.part]],
-      causation_ids[part_appends[e.part]],
+      e.command_id,
+      e.correlation_id,
+      e.causation_id,
       e.data
-    FROM unnest(event_parts, event_types, event_data) WITH ORDINALITY AS e (part, type, data, number)
+    FROM unnest(event_parts, event_types, event_data, command_ids, correlation_ids, causation_ids)
+      WITH ORDINALITY AS e (part, type, data, command_id, correlation_id, causation_id, number)
     WHERE e.part BETWEEN round_start AND round_end AND befores[e.part] IS NOT NULL;
     round_start := round_end + 1;
   END LOOP;
