@@ -1,6 +1,6 @@
 /** What several commands can be told: as flags, or else by the environment (spec section 9). */
-import { Config, Duration, Layer, Logger, Option, type Redacted, References, Schema } from "effect"
-import { Flag } from "effect/cli"
+import { Config, Duration, Effect, Layer, Logger, Option, Redacted, References, Schema } from "effect"
+import { Flag, GlobalFlag } from "effect/cli"
 import { defaultPolicy as daemonPolicy } from "../actors/DaemonRegistry.ts"
 import { DaemonPolicy } from "../actors/DaemonRegistryActor.ts"
 import { defaultPolicy } from "../actors/Directive.ts"
@@ -18,7 +18,7 @@ const seconds = (name: string, fallback: number, description: string) =>
     Flag.withSchema(Seconds),
     Flag.withFallbackConfig(Config.schema(Schema.FiniteFromString.check(Schema.isGreaterThan(0)), variableOf(name))),
     Flag.withDefault(fallback),
-    Flag.withDescription(`${description}, in seconds (${variableOf(name)})`)
+    Flag.withDescription(`${description}, in seconds; ${fallback} if unset (${variableOf(name)})`)
   )
 
 const count = (name: string, fallback: number, description: string) =>
@@ -26,7 +26,7 @@ const count = (name: string, fallback: number, description: string) =>
     Flag.withSchema(Count),
     Flag.withFallbackConfig(Config.schema(Schema.FiniteFromString.pipe(Schema.decodeTo(Count)), variableOf(name))),
     Flag.withDefault(fallback),
-    Flag.withDescription(`${description} (${variableOf(name)})`)
+    Flag.withDescription(`${description}; ${fallback} if unset (${variableOf(name)})`)
   )
 
 const variableOf = (flag: string): string => `MAKIMA_${flag.toUpperCase().replaceAll("-", "_")}`
@@ -36,17 +36,26 @@ export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print JSON on standard output: one document, or one a line where it streams")
 )
 
+const isPostgresUrl = (url: string): boolean =>
+  URL.canParse(url) && ["postgres:", "postgresql:"].includes(new URL(url).protocol)
+
 /** Where the event log is. */
 export const storeFlags = {
   databaseUrl: Flag.Redacted("database-url").pipe(
     Flag.withFallbackConfig(Config.Redacted("MAKIMA_DATABASE_URL")),
+    Flag.filter(
+      (url) => isPostgresUrl(Redacted.value(url)),
+      () => "it, or MAKIMA_DATABASE_URL, is not a URL like postgres://user:password@host:5432/database"
+    ),
     Flag.optional,
     Flag.withDescription("A PostgreSQL of yours, instead of the bundled one (MAKIMA_DATABASE_URL)")
   ),
   dataDir: Flag.String("data-dir").pipe(
     Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_DATA_DIR")),
     Flag.withDefault(".makima"),
-    Flag.withDescription("Where the bundled PostgreSQL and the local daemon keep their data (MAKIMA_DATA_DIR)")
+    Flag.withDescription(
+      "Where the bundled PostgreSQL and the local daemon keep their data; .makima if unset (MAKIMA_DATA_DIR)"
+    )
   )
 }
 
@@ -63,13 +72,13 @@ export const addressFlags = {
   host: Flag.String("host").pipe(
     Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_HOST")),
     Flag.withDefault("127.0.0.1"),
-    Flag.withDescription("The address to listen on (MAKIMA_HOST)")
+    Flag.withDescription("The address to listen on; 127.0.0.1 if unset (MAKIMA_HOST)")
   ),
   port: Flag.Int("port").pipe(
     Flag.withSchema(Port),
     Flag.withFallbackConfig(Config.schema(Schema.FiniteFromString.pipe(Schema.decodeTo(Port)), "MAKIMA_PORT")),
     Flag.withDefault(7420),
-    Flag.withDescription("The port to listen on; 0 is any that is free (MAKIMA_PORT)")
+    Flag.withDescription("The port to listen on, 0 for any that is free; 7420 if unset (MAKIMA_PORT)")
   )
 }
 
@@ -114,10 +123,14 @@ export const layerPolicies = (policies: Policies) =>
 
 export const reconcileOf = ({ reconcile }: Policies): Duration.Input => Duration.seconds(reconcile)
 
-/** Logs are for people beside the program: on standard error, from `level` on. */
+/** What is logged: what `--log-level` says, else from `level` on. */
+export const layerLogLevel = (level: "Info" | "Warn") =>
+  Layer.effect(References.MinimumLogLevel, Effect.map(GlobalFlag.LogLevel, Option.getOrElse(() => level)))
+
+/** Logs are for people beside the program: on standard error. */
 export const layerLogs = (level: "Info" | "Warn") =>
   Layer.mergeAll(
     Logger.layer([Logger.consolePretty()]),
     Layer.succeed(References.LogToStderr)(true),
-    Layer.succeed(References.MinimumLogLevel)(level)
+    layerLogLevel(level)
   )

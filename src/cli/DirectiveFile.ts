@@ -1,5 +1,6 @@
 /** The file that `makima run` takes, and everything that can be wrong with it before anything is started. */
 import { Effect, FileSystem, Path, Result, Schema } from "effect"
+import type { PlatformError } from "effect/PlatformError"
 import * as Directive from "../actors/Directive.ts"
 import { BaseBranch, Goal, NewStep, RepositoryUrl, Title } from "../actors/DirectiveCommand.ts"
 import { OwnerId } from "../events/Ids.ts"
@@ -27,7 +28,7 @@ export const read = Effect.fn("DirectiveFile.read")(function*(file: string) {
   const path = yield* Path.Path
   const wrong = (problem: string) => new UsageError({ message: `${file}: ${problem}` })
   const text = yield* fs.readFileString(file).pipe(
-    Effect.mapError((error) => wrong(error.reason._tag === "NotFound" ? "there is no such file" : error.message))
+    Effect.mapError(({ reason }) => wrong(unreadable(reason)))
   )
   const value = yield* Effect.try({
     try: (): unknown => JSON.parse(text.replace(/^\uFEFF/, "")),
@@ -44,6 +45,13 @@ export const read = Effect.fn("DirectiveFile.read")(function*(file: string) {
   return { directive, directory: path.dirname(path.resolve(file)) }
 })
 
+const unreadable = (reason: PlatformError["reason"]): string => {
+  if (reason._tag === "NotFound") return "there is no such file"
+  if (reason._tag === "PermissionDenied") return "may not be read"
+  const { cause } = reason
+  return cause instanceof Error && "code" in cause && cause.code === "EISDIR" ? "is a folder" : reason.message
+}
+
 /** The rules themselves say what is wrong with the steps, on a directive that nobody has started. */
 const problemOfSteps = ({ goal, steps, title }: DirectiveFile): string | undefined => {
   if (steps === undefined || steps.length === 0) return undefined
@@ -55,7 +63,7 @@ const problemOfSteps = ({ goal, steps, title }: DirectiveFile): string | undefin
     context
   )
   const added = Result.flatMap(created, ({ state }) => Directive.decide(state, { _tag: "AddSteps", steps }, context))
-  return Result.isFailure(added) ? added.failure.message : undefined
+  return Result.isFailure(added) ? added.failure.message.replace(/; no step was added$/, "") : undefined
 }
 
 /** V8 names the place of a syntax error by its offset; people look for a line. */

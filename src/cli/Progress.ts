@@ -2,10 +2,11 @@
  * Where the progress of a run goes: standard error, as a picture on a terminal and as lines elsewhere. Log lines of the
  * program appear above the picture.
  */
-import { Clock, Context, Effect, Layer, Logger, References, Scope } from "effect"
+import { Clock, Context, Effect, Layer, Logger, Scope } from "effect"
 import type * as Directive from "../actors/Directive.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import type { RecordedEvent } from "../events/EventLog.ts"
+import { layerLogLevel } from "./Configuration.ts"
 import * as RunView from "./RunView.ts"
 
 export class Progress extends Context.Service<Progress, {
@@ -96,5 +97,5 @@ export const layerProgress = Layer.unwrap(Effect.sync(() => {
       })
     })
   )
-  return Layer.mergeAll(progress, Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel)("Warn"))
+  return Layer.mergeAll(progress, Logger.layer([logger]), layerLogLevel("Warn"))
 }))

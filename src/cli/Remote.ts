@@ -10,7 +10,7 @@ export const remoteFlags = {
   apiUrl: Flag.String("api-url").pipe(
     Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_API_URL")),
     Flag.withDefault("http://127.0.0.1:7420"),
-    Flag.withDescription("The server (MAKIMA_API_URL)")
+    Flag.withDescription("The server; http://127.0.0.1:7420 if unset (MAKIMA_API_URL)")
   ),
   apiKey: Flag.Redacted("api-key").pipe(
     Flag.withFallbackConfig(Config.Redacted("MAKIMA_API_KEY")),

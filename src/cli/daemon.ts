@@ -17,7 +17,7 @@ const flags = {
   maxTasks: Flag.Int("max-tasks").pipe(
     Flag.filter((tasks) => tasks >= 0, (tasks) => `${tasks} is negative`),
     Flag.withDefault(4),
-    Flag.withDescription("How many agents may run at once")
+    Flag.withDescription("How many agents may run at once; 4 if unset")
   ),
   dataDir: storeFlags.dataDir,
   ...remoteFlags

@@ -29,7 +29,7 @@ const sentence = ({ directiveId, prUrl, reason, status, steps }: CommandAnswer):
     : steps.map(({ id, name }) => `${id}  ${clean(name)}`).join("\n")
 
 const create = Command.make("create", {
-  title: Argument.String("title"),
+  title: Argument.String("title").pipe(Argument.withDescription("What people call it")),
   goal: Flag.String("goal").pipe(Flag.withDescription("What is to be reached")),
   repositoryUrl: text("repository-url", "The git repository, as a URL or as a path on the daemons' machine"),
   baseBranch: text("base-branch", "Where the work starts from; main by default"),
@@ -61,7 +61,7 @@ const list = Command.make("list", {
   limit: Flag.Int("limit").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 200 }))),
     Flag.withDefault(50),
-    Flag.withDescription("At most so many, 200 at the most")
+    Flag.withDescription("At most so many, up to 200; 50 if unset")
   ),
   cursor: text("cursor", "The nextCursor of the page before"),
   json,
@@ -145,7 +145,7 @@ const update = Command.make("update", {
   })).pipe(Command.withDescription("Change a directive"))
 
 const addStep = Command.make("add-step", {
-  name: Argument.String("name"),
+  name: Argument.String("name").pipe(Argument.withDescription("A short imperative")),
   description: text("description", "What is to be done, and when it is done"),
   taskPlan: text("task-plan", "Complete instructions for the agent"),
   dependsOn: Flag.String("depends-on").pipe(
@@ -195,7 +195,10 @@ const Batch = Schema.fromJsonString(Schema.Array(NewStep))
 
 const ofStep = (name: "retry" | "skip", description: string) =>
   Command.make(name, {
-    stepId: Argument.String("step-id").pipe(Argument.withSchema(StepId)),
+    stepId: Argument.String("step-id").pipe(
+      Argument.withSchema(StepId),
+      Argument.withDescription("As directive show has it")
+    ),
     directiveId: directiveFlag,
     json,
     ...remoteFlags

@@ -13,7 +13,7 @@ const layerKeys = (store: Store) =>
 const owner = Flag.String("owner").pipe(
   Flag.withSchema(OwnerId),
   Flag.withDefault(OwnerId.make("default")),
-  Flag.withDescription("Whom the key belongs to; owners do not see each other")
+  Flag.withDescription("Whom the key belongs to; owners do not see each other. default if unset")
 )
 
 const create = Command.make("create", {
@@ -45,7 +45,7 @@ const list = Command.make("list", { json, ...storeFlags }, (input) =>
 
 const revoke = Command.make(
   "revoke",
-  { id: Argument.String("key-id"), ...storeFlags },
+  { id: Argument.String("key-id").pipe(Argument.withDescription("As keys list shows it")), ...storeFlags },
   (input) =>
     Effect.gen(function*() {
       const keys = yield* ApiKeys

@@ -13,7 +13,10 @@ import { clean } from "./RunView.ts"
 const position = (name: string) => Flag.Int(name).pipe(Flag.withSchema(Schema.Natural), Flag.optional)
 
 const flags = {
-  directiveId: Argument.String("directive-id").pipe(Argument.withSchema(DirectiveId)),
+  directiveId: Argument.String("directive-id").pipe(
+    Argument.withSchema(DirectiveId),
+    Argument.withDescription("The id of the directive")
+  ),
   at: position("at").pipe(Flag.withDescription("A log position; without it, the last")),
   since: position("since").pipe(Flag.withDescription("Show what changed from this position to the other")),
   json: Configuration.json,

@@ -22,7 +22,9 @@ import { problemOf, summaryOf, told } from "./RunSummary.ts"
 
 const flags = {
   file: Argument.String("directive.json").pipe(
-    Argument.withDescription("title, goal, repositoryUrl, baseBranch, memoryEnabled, agent, steps")
+    Argument.withDescription(
+      "A file with title and goal, and if need be repositoryUrl, baseBranch, memoryEnabled, agent, steps"
+    )
   ),
   agent: Flag.String("agent").pipe(
     Flag.optional,
@@ -31,7 +33,7 @@ const flags = {
   maxTasks: Flag.Int("max-tasks").pipe(
     Flag.filter((tasks) => tasks > 0, (tasks) => `${tasks} is not at least 1`),
     Flag.withDefault(4),
-    Flag.withDescription("How many agents may run at once")
+    Flag.withDescription("How many agents may run at once; 4 if unset")
   ),
   json: Configuration.json,
   ...Configuration.storeFlags,

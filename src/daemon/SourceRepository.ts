@@ -2,7 +2,7 @@
  * The repository that a run is about, looked at before anything is started: whether it is there and has what the run
  * needs. Also makes one from a folder of files, for examples and trials.
  */
-import { Effect, FileSystem, Path, Schema } from "effect"
+import { Effect, FileSystem, Option, Path, Schema } from "effect"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import { commitOf, git, gitLines } from "./internal/git.ts"
 
@@ -54,9 +54,9 @@ export const locate = Effect.fn("SourceRepository.locate")(
       return { repositoryUrl, show: (branch) => `git ls-remote ${quoted(repositoryUrl)} ${branch}` }
     }
     const local = path.resolve(directory, repositoryUrl)
-    if (!(yield* Effect.orElseSucceed(fs.exists(local), () => false))) {
-      return yield* wrong(`there is nothing at ${local}`)
-    }
+    const found = yield* Effect.option(fs.stat(local))
+    if (Option.isNone(found)) return yield* wrong(`there is nothing at ${local}`)
+    if (found.value.type !== "Directory") return yield* wrong(`${local} is not a folder`)
     const problem = yield* git(local, ["rev-parse", "--git-dir"]).pipe(
       Effect.match({ onFailure: ({ line }) => line, onSuccess: () => undefined })
     )

@@ -1,0 +1,67 @@
+/** The whole command line as one program: which commands there are, how they complain, and what status they end with. */
+import { NodeServices } from "@effect/platform-node"
+import { Cause, Config, Console, Effect, Exit, Layer, Runtime } from "effect"
+import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { SecureRandom } from "effect/crypto"
+import { daemon } from "./daemon.ts"
+import { daemons } from "./daemons.ts"
+import { directive } from "./directive.ts"
+import { keys } from "./keys.ts"
+import { log } from "./log.ts"
+import { replay } from "./replay.ts"
+import { run as runDirective } from "./run.ts"
+import { serve } from "./serve.ts"
+import { version } from "./version.ts"
+import { why } from "./why.ts"
+
+const makima = Command.make("makima").pipe(
+  Command.withDescription("Takes directives for git repositories from goal to pull request"),
+  Command.withSubcommands([runDirective, serve, daemon, directive, why, daemons, log, replay, keys])
+)
+
+/** The command line without the name of the program. What it says about its failures is one line each. */
+export const run = (args: ReadonlyArray<string>) =>
+  Command.runWith(makima, { version })(args).pipe(
+    Effect.tapError((error) => CliError.isCliError(error) ? Effect.void : Console.error(`makima: ${error.message}`)),
+    Effect.tapDefect((defect) => Console.error("makima: a mistake of its own:", defect)),
+    Effect.provide(layer)
+  )
+
+/** 0 when it went well, 1 when the thing failed, 2 when it was asked for wrongly, 130 when it was stopped. */
+export const exitStatusOf = (exit: Exit.Exit<unknown, unknown>, onExit: (status: number) => void): void => {
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  if (CliError.isCliError(error)) return onExit(2)
+  Runtime.defaultTeardown(exit, onExit)
+}
+
+/** A command line that is wrong gets one line that says so, not a page of help. */
+const presenter: CliOutput.Presenter = {
+  present: Effect.fnUntraced(function*(event) {
+    if (event._tag !== "InvalidInvocation") return yield* CliOutput.defaultPresenter.present(event)
+    const said = yield* Effect.forEach(event.errors, complaint)
+    const line = said.join("; ").replaceAll(/\s*\n\s*/g, " ").trim()
+    yield* Console.error(`makima: ${line} (see ${event.commandPath.join(" ")} --help)`)
+  })
+}
+
+/** Names what holds the wrong value: the flag, the argument or the variable. */
+const complaint = Effect.fnUntraced(function*(error: CliError.NonShowHelpErrors) {
+  if (error._tag !== "InvalidValue") return error.message
+  const [, problem, variable] = /^SchemaError\(([^]*?)\s+at \["(\w+)"\]\)$/.exec(error.expected) ?? []
+  if (problem !== undefined && variable !== undefined) {
+    const value = yield* Effect.orElseSucceed(Config.String(variable), () => "")
+    return `${variable}: ${problem}, not ${JSON.stringify(value)}`
+  }
+  const name = error.kind === "flag" ? `--${error.option}` : `<${error.option}>`
+  const expected = error.expected.replace(/^Schema validation failed: /, "")
+  return expected.startsWith("Expected")
+    ? `${name}: ${expected}, not ${JSON.stringify(error.value)}`
+    : `${name}: ${expected}`
+})
+
+const layer = Layer.mergeAll(
+  NodeServices.layer,
+  SecureRandom.layerWebCrypto,
+  CliOutput.layerPresenter(presenter),
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] })
+)

@@ -1,0 +1,186 @@
+/** What is wrong before anything is started: one line on standard error that says what and where, status 2, no trace. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Console, Effect } from "effect"
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { beforeAll } from "vitest"
+import * as CommandLine from "../../src/cli/CommandLine.ts"
+import { git, lines, makima, processes, repositoryIn, temporary } from "../support/cli.ts"
+
+const folder = temporary()
+
+beforeAll(() => {
+  repositoryIn(folder)
+  mkdirSync(join(folder, "plain"))
+  mkdirSync(join(folder, "empty"))
+  git(join(folder, "empty"), "init", "--quiet")
+})
+
+let files = 0
+const written = (directive: string): string => {
+  const file = join(folder, `${++files}.json`)
+  writeFileSync(file, directive)
+  return file
+}
+
+interface Case {
+  readonly args: ReadonlyArray<string>
+  readonly expected: string | RegExp
+  readonly env?: Record<string, string>
+}
+
+/** Runs the command line in this process, which is quicker than starting one, and wants one line of complaint. */
+const refuses = Effect.fnUntraced(function*({ args, env, expected }: Case) {
+  const said: Array<string> = []
+  const say = (line: string) => void said.push(line)
+  const exit = yield* CommandLine.run(args).pipe(
+    Effect.provideService(Console.Console, { ...globalThis.console, log: say, error: say }),
+    Effect.provideService(
+      ConfigProvider.ConfigProvider,
+      ConfigProvider.fromEnv({ env: { MAKIMA_DATA_DIR: join(folder, "data"), ...env } })
+    ),
+    Effect.exit
+  )
+  let status: number | undefined
+  CommandLine.exitStatusOf(exit, (found) => status = found)
+  const [line = "", ...more] = said.join("\n").split("\n")
+  assert.deepStrictEqual([more, status], [[], 2], said.join("\n"))
+  if (typeof expected === "string") assert.strictEqual(line, `makima: ${expected}`)
+  else assert.match(line, expected)
+})
+
+const agent = "touch started"
+const directive = (fields: object) => JSON.stringify({ title: "T", goal: "G", agent, ...fields })
+const valid = directive({ steps: [{ name: "Do it" }] })
+
+describe("makima run refuses", () => {
+  it.effect.each<[what: string, directive: string, expected: string | RegExp]>([
+    ["an empty file", "", "FILE: is not JSON: Unexpected end of JSON input"],
+    ["what is not JSON", `{\n  "title": "T",\n  goal: 1\n}`, /: is not JSON: .*\(line 3 column 3\)$/],
+    ["JSON that is no object", "[]", "FILE: Expected object"],
+    ["a file without a title", `{"goal": "G", "agent": "true"}`, "FILE: title: is missing"],
+    ["a title of spaces", directive({ title: "  " }), "FILE: title: is empty"],
+    ["a title that is a number", directive({ title: 5 }), "FILE: title: Expected string"],
+    ["a flag that is a text", directive({ memoryEnabled: "yes" }), "FILE: memoryEnabled: Expected boolean"],
+    ["an unknown field", directive({ colour: "red" }), "FILE: colour: is not a field that is known here"],
+    ["a file without an agent", `{"title": "T", "goal": "G"}`, /: no agent: set "agent", or give --agent/],
+    ["an agent of spaces", directive({ agent: " " }), "FILE: agent: is empty"],
+    ["a base branch that git would not take", directive({ baseBranch: "a..b" }), /: baseBranch: is not a name/],
+    ["steps that are no list", directive({ steps: {} }), "FILE: steps: Expected array"],
+    [
+      "an unknown field of a step",
+      directive({ steps: [{ name: "A" }, { name: "B", colour: 1 }] }),
+      "FILE: steps[1].colour: is not a field that is known here"
+    ],
+    ["a step without a name", directive({ steps: [{ name: "" }] }), "FILE: steps[0].name: is empty"],
+    ["a long name", directive({ steps: [{ name: "x".repeat(201) }] }), /: steps\[0\].name: is longer than 200/],
+    ["a negative orderIndex", directive({ steps: [{ name: "A", orderIndex: -1 }] }), /orderIndex: -1 is negative/],
+    [
+      "a cycle",
+      directive({ steps: [{ key: "a", name: "A", dependsOn: ["b"] }, { key: "b", name: "B", dependsOn: ["a"] }] }),
+      "FILE: steps[0].dependsOn: a cycle: a → b → a"
+    ],
+    [
+      "an unknown dependency",
+      directive({ steps: [{ name: "A" }, { name: "B", dependsOn: ["c"] }] }),
+      /: steps\[1\].dependsOn\[0\]: "c" is neither the key of a step in this batch nor the id of a step$/
+    ],
+    [
+      "a dependency that comes later",
+      directive({ steps: [{ key: "a", name: "A", orderIndex: 2 }, { name: "B", dependsOn: ["a"], orderIndex: 1 }] }),
+      /: steps\[1\].dependsOn\[0\]: the step it names has orderIndex 2, higher than its own 1$/
+    ],
+    ["a repository that is not there", directive({ repositoryUrl: "gone" }), /repository gone: there is nothing at/],
+    ["a folder that is not git", directive({ repositoryUrl: "plain" }), /\/plain is not a git repository$/],
+    ["a file that is not git", directive({ repositoryUrl: "repository/README" }), /README is not a folder$/],
+    [
+      "an empty repository",
+      directive({ repositoryUrl: "empty" }),
+      /repository empty: it is empty: make a first commit/
+    ],
+    [
+      "a repository without the base branch",
+      directive({ repositoryUrl: "repository", baseBranch: "trunk" }),
+      "FILE: repository repository: it has no branch trunk; it has main"
+    ],
+    [
+      "a URL without the base branch",
+      directive({ repositoryUrl: `file://${folder}/origin.git`, baseBranch: "trunk" }),
+      /: it has no branch trunk$/
+    ],
+    ["a URL that leads nowhere", directive({ repositoryUrl: "file:///gone.git" }), /does not appear to be a git rep/],
+    ["a host that does not answer", directive({ repositoryUrl: "http://127.0.0.1:1/x.git" }), /127\.0\.0\.1:1\/x\.git/],
+    ["a repository that is an option", directive({ repositoryUrl: "--upload-pack=x" }), /: begins with a dash/],
+    ["a command for a repository", directive({ repositoryUrl: "ext::sh -c id" }), /transport 'ext' not allowed/],
+    ["a template that is not there", directive({ repositoryUrl: "template:gone" }), /gone: there is no such folder/],
+    ["an empty template", directive({ repositoryUrl: "template:plain" }), /plain: the folder is empty/]
+  ])("%s", ([, directive, expected]) => {
+    const file = written(directive)
+    return refuses({
+      args: ["run", file],
+      expected: typeof expected === "string" ? expected.replace("FILE", file) : expected
+    })
+  })
+
+  it.effect("a file that is not there", () =>
+    refuses({ args: ["run", "gone.json"], expected: "gone.json: there is no such file" }))
+
+  it.effect("a folder", () => refuses({ args: ["run", folder], expected: `${folder}: is a folder` }))
+})
+
+describe("the command line refuses", () => {
+  it.effect.each<[command: string, expected: string | RegExp]>([
+    ["run", /Missing required argument: directive\.json \(see makima run --help\)/],
+    ["run FILE more", /Unexpected positional argument: "more"/],
+    ["run FILE --max-tasks 0", `--max-tasks: 0 is not at least 1 (see makima run --help)`],
+    ["run FILE --max-tasks many", /^makima: --max-tasks: .*"many"/],
+    ["run FILE --grace-seconds -1", /^makima: --grace-seconds: .*greater than 0.*"-1"/],
+    ["run FILE --database-url http://localhost/x", /^makima: --database-url: /],
+    ["run FILE --colour", /Unrecognized flag: --colour/],
+    ["fly", /Unknown subcommand "fly"/],
+    ["directive fly", /Unknown subcommand "fly" for "makima directive"/],
+    ["directive show 17", /^makima: <directive-id>: Expected a UUID, not "17"/],
+    ["directive list --limit 0", /^makima: --limit: /],
+    ["log --from -1", /^makima: --from: /],
+    ["log 17", /^makima: <directive-id>: Expected a UUID, not "17"/],
+    ["daemon --agent true", /no API key: give --api-key, or set MAKIMA_API_KEY/],
+    ["daemons", /no API key: give --api-key, or set MAKIMA_API_KEY/],
+    ["directive list", /no API key: give --api-key, or set MAKIMA_API_KEY/]
+  ])("makima %s", ([command, expected]) => {
+    const file = written(valid)
+    return refuses({ args: command.split(" ").map((word) => word.replace("FILE", file)), expected })
+  })
+
+  it.effect.each<[name: string, value: string, expected: string | RegExp]>([
+    ["MAKIMA_PORT", "abc", `MAKIMA_PORT: Expected a finite number, not "abc" (see makima serve --help)`],
+    ["MAKIMA_PORT", "70000", /^makima: MAKIMA_PORT: .*"70000"/],
+    ["MAKIMA_GRACE_SECONDS", "x", /^makima: MAKIMA_GRACE_SECONDS: .*"x"/],
+    ["MAKIMA_RECONCILE_SECONDS", "0", /^makima: MAKIMA_RECONCILE_SECONDS: .*greater than 0.*"0"/],
+    ["MAKIMA_HAND_OVERS", "1.5", /^makima: MAKIMA_HAND_OVERS: Expected an integer, not "1\.5"/],
+    [
+      "MAKIMA_DATABASE_URL",
+      "mysql://user:secret@host/x",
+      /^makima: --database-url: it, or MAKIMA_DATABASE_URL, is not a URL like (?!.*secret)/
+    ]
+  ])("%s=%s", ([name, value, expected]) => refuses({ args: ["serve"], env: { [name]: value }, expected }))
+})
+
+describe("makima, as a process,", () => {
+  const whole = directive({ steps: [{ key: "a", name: "A", dependsOn: ["a"] }] })
+
+  it.concurrent.each<[what: string, args: ReadonlyArray<string>, env: Record<string, string>, expected: RegExp]>([
+    ["a directive file", ["run", written(whole)], {}, /\.json: steps\[0\]\.dependsOn/],
+    ["a command line", ["fly"], {}, /Unknown subcommand "fly"/],
+    ["an environment", ["serve"], { MAKIMA_PORT: "abc" }, /MAKIMA_PORT: Expected a finite number, not "abc"/]
+  ])("refuses %s", async (_, args, env, expected) => {
+    const { status, stderr, stdout } = await makima(args, { cwd: folder, env })
+    assert.deepStrictEqual([lines(stderr).length, stdout, status], [1, "", 2], stderr)
+    assert.match(stderr, expected)
+  })
+
+  it("has started nothing and made nothing", () => {
+    assert.deepStrictEqual(processes(), [])
+    const made = readdirSync(folder).filter((name) => !/^(\d+\.json|repository|origin\.git|plain|empty)$/.test(name))
+    assert.deepStrictEqual(made, [])
+  })
+})

@@ -1,0 +1,212 @@
+/** The command line as people meet it: real processes in folders of their own, none of which outlives its test file. */
+import { Context, Effect, Layer, ManagedRuntime } from "effect"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join, resolve } from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import type { NewStep } from "../../src/actors/DirectiveCommand.ts"
+import { connection, freshDatabase, layerAdmin } from "./postgres.ts"
+
+const checkout = resolve(import.meta.dirname, "../..")
+const main = join(checkout, "src/main.ts")
+export const example = join(checkout, "examples/hello/directive.json")
+
+/** Of everything that a test file starts: in the environment of each process, and so of its children. */
+const mark = `MAKIMA_TEST=${process.pid}-${Math.trunc(performance.timeOrigin + performance.now())}`
+
+const folders: Array<string> = []
+const started = new Set<Started>()
+
+/** A folder that PostgreSQL's account can enter as well. It goes with the test file. */
+export const temporary = (): string => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "makima-cli-")))
+  chmodSync(folder, 0o755)
+  folders.push(folder)
+  return folder
+}
+
+afterAll(async () => {
+  for (const process of started) process.kill("SIGKILL")
+  await Promise.all([...started].map(({ ended }) => ended))
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+export interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Started {
+  readonly pid: number
+  readonly ended: Promise<Ended>
+  readonly kill: (signal: NodeJS.Signals) => void
+  /** Waits until one of its streams has something; fails when the process ends without it. */
+  readonly says: (pattern: RegExp, stream?: "stdout" | "stderr") => Promise<RegExpExecArray>
+}
+
+export interface Options {
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/** Nothing of the people who run the tests: neither what they told makima nor what they told git. */
+const environment = (env: Options["env"]): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(MAKIMA|GIT|HELLO)_/.test(name))),
+  GIT_CONFIG_GLOBAL: "/dev/null",
+  GIT_CONFIG_SYSTEM: "/dev/null",
+  HELLO_PAUSE_MS: "0",
+  // Halves the time that a process takes to start.
+  NODE_COMPILE_CACHE: join(checkout, "node_modules/.cache/makima-tests"),
+  ...Object.fromEntries([mark.split("=")]),
+  ...env
+})
+
+/** Starts `makima` with arguments. */
+export const start = (args: ReadonlyArray<string>, { cwd = checkout, env }: Options = {}): Started => {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd,
+    env: environment(env),
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  const output = { stdout: "", stderr: "" }
+  const waiting = new Set<() => void>()
+  const wake = () => waiting.forEach((look) => look())
+  let isOver = false
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text) => {
+      output[name] += text
+      wake()
+    })
+  }
+  const ended = new Promise<Ended>((resolve) =>
+    child.on("close", (status) => {
+      isOver = true
+      started.delete(self)
+      wake()
+      resolve({ status, ...output })
+    })
+  )
+  const self: Started = {
+    pid: child.pid!,
+    ended,
+    kill: (signal) => void child.kill(signal),
+    says: (pattern, stream = "stderr") =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const found = pattern.exec(output[stream])
+          if (found === null && !isOver) return
+          waiting.delete(look)
+          if (found !== null) return resolve(found)
+          reject(new Error(`makima ${args.join(" ")} never said ${pattern}:\n${output.stdout}\n${output.stderr}`))
+        }
+        waiting.add(look)
+        look()
+      })
+  }
+  started.add(self)
+  return self
+}
+
+/** Runs `makima` to its end. */
+export const makima = (args: ReadonlyArray<string>, options?: Options): Promise<Ended> => start(args, options).ended
+
+/** The lines of a text, without the end of the last one. */
+export const lines = (text: string): ReadonlyArray<string> => text === "" ? [] : text.replace(/\n$/, "").split("\n")
+
+// oxlint-disable-next-line typescript/no-explicit-any -- tests look into whatever was printed
+export const jsonLines = (text: string): ReadonlyArray<any> => lines(text).map((line) => JSON.parse(line))
+
+export const git = (cwd: string, ...args: ReadonlyArray<string>): string =>
+  execFileSync("git", ["-c", "user.name=Test", "-c", "user.email=test@example.invalid", ...args], {
+    cwd,
+    env: environment({}),
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"]
+  }).trim()
+
+/** A repository with one commit on `main`, with or without a bare origin beside it. */
+export const repositoryIn = (folder: string, { origin = true }: { readonly origin?: boolean } = {}): string => {
+  const repository = join(folder, "repository")
+  mkdirSync(repository)
+  git(repository, "init", "--quiet", "--initial-branch", "main")
+  writeFileSync(join(repository, "README"), "A start\n")
+  git(repository, "add", "--all")
+  git(repository, "commit", "--quiet", "--message", "Start")
+  if (origin) {
+    git(folder, "clone", "--quiet", "--bare", repository, "origin.git")
+    git(repository, "remote", "add", "origin", join(folder, "origin.git"))
+    git(repository, "fetch", "--quiet")
+  }
+  return repository
+}
+
+/** Writes a directive file; fields that a test does not care about are there. */
+export const directiveFile = (folder: string, fields: object): string => {
+  const file = join(folder, "directive.json")
+  writeFileSync(file, JSON.stringify({ title: "Title", goal: "Goal", ...fields }))
+  return file
+}
+
+/**
+ * A shell agent: for each name the script that does tasks of that kind (`plan`, `complete`) or steps of that name. The
+ * prompt is in the file `$prompt`.
+ */
+export const agent = (scripts: Readonly<Record<string, string>>): string => {
+  const heading: Record<string, string> = { plan: "^# Directive to plan", complete: "^# Commands" }
+  const cases = Object.entries(scripts).map(([name, script]) =>
+    `if grep -q '${heading[name] ?? `^Step: ${name}$`}' "$prompt"; then ${script}\nfi`
+  )
+  return [`prompt=$(mktemp); trap 'rm -f "$prompt"' EXIT; cat > "$prompt"`, ...cases].join("\n")
+}
+
+export const step = (name: string, fields: Partial<NewStep> = {}) => ({ name, key: name, orderIndex: 0, ...fields })
+
+/** All processes that this test file started, directly or not, and every PostgreSQL in a folder of its own. */
+export const processes = (): ReadonlyArray<string> => {
+  const { stdout } = spawnSync("ps", ["axeww", "-o", "pid=,stat=,command="], {
+    encoding: "utf8",
+    maxBuffer: 64 * 1024 * 1024
+  })
+  return stdout.split("\n").filter((line) =>
+    (line.includes(mark) || folders.some((folder) => line.includes(folder))) && !/^\s*\d+\s+Z/.test(line)
+  )
+}
+
+/** The files below a folder that hold something back from the next run: locks, pid files, worktrees, runs. */
+export const leftovers = (folder: string): ReadonlyArray<string> => {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+    /\.lock$|\.pid$|(^|\/)runs\/.|(^|\/)worktrees\/./.test(path)
+  )
+}
+
+class DatabaseUrl extends Context.Service<DatabaseUrl, string>()("test/DatabaseUrl") {}
+
+/** A database on the test run's server, for all tests of a file. Gives the environment that has makima use it. */
+export const useDatabase = (): () => Record<string, string> => {
+  const url = Effect.map(freshDatabase, (name) => {
+    const { host, port, username } = connection(name)
+    return `postgres://${username}@/${name}?${new URLSearchParams({ host, port: String(port) })}`
+  })
+  const runtime = ManagedRuntime.make(Layer.effect(DatabaseUrl, url).pipe(Layer.provide(layerAdmin)))
+  let env: Record<string, string> = {}
+  beforeAll(async () => {
+    env = { MAKIMA_DATABASE_URL: await runtime.runPromise(DatabaseUrl) }
+  })
+  afterAll(() => runtime.dispose())
+  return () => env
+}
+
+/** The folder that a file of a test is in. */
+export const folderOf = dirname
