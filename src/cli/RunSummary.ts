@@ -1,10 +1,11 @@
-/** What a run came to: for programs (spec section 9), for people, and what to try next. */
+/** What a run came to: for programs (spec section 9), for people, and why it did not go well. */
 import { HashMap } from "effect"
+import { displayWidth } from "effect/cli/CliOutput"
 import type * as Directive from "../actors/Directive.ts"
 import { taskOf } from "../actors/DirectiveState.ts"
 import * as BranchName from "../daemon/BranchName.ts"
 import type { Step } from "../replay/Watch.ts"
-import { clean, duration } from "./RunView.ts"
+import { briefly, clean, cut, duration, fit, linesOf, quoted } from "./OneLine.ts"
 
 export interface Summary {
   readonly directiveId: string
@@ -16,31 +17,50 @@ export interface Summary {
   readonly position: number
 }
 
+const stepsOf = (state: Directive.State): ReadonlyArray<Directive.Step> =>
+  HashMap.toValues(state.steps).sort((a, b) => a.sequence - b.sequence)
+
+/** Only a completed step's branch was pushed for certain. */
+const branchOf = (state: Directive.State, step: Directive.Step): string | null => {
+  const task = step.taskId === undefined ? undefined : taskOf(state, step.taskId)
+  const isPushed = step.status === "completed" && task !== undefined && state.repositoryUrl !== undefined
+  return isPushed ? BranchName.ofTask(task.name, task.id) : null
+}
+
 export const summaryOf = ({ recorded, state }: Step): Summary => ({
   directiveId: state.id!,
   status: state.status,
   branch: state.prBranch ?? null,
   prUrl: state.prUrl ?? null,
-  steps: HashMap.toValues(state.steps).sort((a, b) => a.sequence - b.sequence).map((step) => {
-    const task = step.taskId === undefined ? undefined : taskOf(state, step.taskId)
-    const hasBranch = step.status === "completed" && task !== undefined && state.repositoryUrl !== undefined
-    return { name: step.name, status: step.status, branch: hasBranch ? BranchName.ofTask(task.name, task.id) : null }
-  }),
+  steps: stepsOf(state).map((step) => ({ name: step.name, status: step.status, branch: branchOf(state, step) })),
   events: state.version,
   position: recorded.position
 })
 
-export const told = (title: string, summary: Summary, millis: number): string => {
-  const completed = summary.steps.filter(({ status }) => status === "completed").length
+const nameWidthMax = 50
+/** The last lines of what a failed step's agent said. */
+const failureLinesMax = 5
+
+export const told = ({ recorded, state }: Step, millis: number): string => {
+  const steps = stepsOf(state)
+  const completed = steps.filter(({ status }) => status === "completed").length
+  const nameWidth = Math.min(nameWidthMax, Math.max(0, ...steps.map(({ name }) => displayWidth(clean(name)))))
+  const line = (step: Directive.Step) => {
+    const name = fit(cut(clean(step.name), nameWidth), nameWidth)
+    return `    ${step.status.padEnd(9)}  ${name}  ${branchOf(state, step) ?? ""}`.trimEnd()
+  }
+  const failure = ({ failure, status }: Directive.Step) => {
+    if (status !== "failed") return []
+    const [first = "failed", ...output] = linesOf(failure ?? "")
+    return [first, ...output.slice(-failureLinesMax)].map((text) => `               ${text}`)
+  }
   return [
-    `${clean(title)}: ${summary.status} after ${duration(millis)}`,
-    `  branch        ${summary.branch ?? "none"}`,
-    `  pull request  ${summary.prUrl === null ? "none" : clean(summary.prUrl)}`,
-    `  steps         ${completed} of ${summary.steps.length} completed`,
-    ...summary.steps.map(({ branch, name, status }) =>
-      `    ${status.padEnd(9)}  ${clean(name)}  ${branch ?? ""}`.trimEnd()
-    ),
-    `  events        ${summary.events}, up to log position ${summary.position}`
+    `${clean(state.title)}: ${state.status} after ${duration(millis)}`,
+    `  branch        ${state.prBranch ?? "none"}`,
+    `  pull request  ${state.prUrl === undefined ? "none" : clean(state.prUrl)}`,
+    `  steps         ${completed} of ${steps.length} completed`,
+    ...steps.flatMap((step) => [line(step), ...failure(step)]),
+    `  events        ${state.version}, up to log position ${recorded.position}`
   ].join("\n")
 }
 
@@ -48,15 +68,29 @@ export const told = (title: string, summary: Summary, millis: number): string =>
 export const problemOf = (state: Directive.State): string | undefined => {
   switch (state.status) {
     case "idle":
-      return state.attention === undefined ? undefined : `the directive needs attention: ${clean(state.attention)}`
+      if (state.attention !== undefined) return `the directive needs attention: ${briefly(state.attention)}`
+      return failuresIn(state)
     case "paused":
-      return `the directive is paused: ${clean(state.pausedBecause ?? "no reason was given")}`
-    case "stalled": {
-      const failed = HashMap.toValues(state.steps).filter(({ status }) => status === "failed")
-      const which = failed.map(({ failure, name }) => `${clean(name)} (${clean(failure ?? "failed")})`).join(", ")
-      return `the directive is stalled: ${which} failed and holds up ${state.dag.counts.pending} more`
-    }
+      return `the directive is paused: ${briefly(state.pausedBecause ?? "no reason was given")}`
+    case "stalled":
+      return `the directive is stalled: ${failuresIn(state)}`
     default:
       return `the directive is ${state.status}`
   }
 }
+
+/** Which steps failed, and which of the others wait for them. */
+const failuresIn = (state: Directive.State): string | undefined => {
+  const failed = stepsOf(state).filter(({ status }) => status === "failed")
+  if (failed.length === 0) return undefined
+  const said = listed(failed.map(({ failure, name }) => `${quoted(name)} failed (${briefly(failure ?? "no reason")})`))
+  const waiting = stepsOf(state).filter(({ draft, status }) => status === "pending" && !draft)
+  if (waiting.length === 0) return said
+  const verb = waiting.length === 1 ? "1 step waits for" : `${waiting.length} steps wait for`
+  return `${said}; ${verb} ${failed.length === 1 ? "it" : "them"}: ${listed(waiting.map(({ name }) => quoted(name)))}`
+}
+
+const namesMax = 3
+
+const listed = (items: ReadonlyArray<string>): string =>
+  [...items.slice(0, namesMax), ...(items.length > namesMax ? [`${items.length - namesMax} more`] : [])].join(", ")

@@ -1,35 +1,42 @@
 /**
- * What `makima run` shows while it goes: on a terminal the DAG as it is, redrawn in place; elsewhere a line a
- * transition. Pure: it turns events and states into text, and `run.ts` prints it.
+ * What `makima run` shows on a terminal: the directive and its DAG as they are, to be redrawn in place. Pure: it turns
+ * a state into lines, and `Progress.ts` puts them on the screen.
  */
 import { HashMap } from "effect"
 import { displayWidth } from "effect/cli/CliOutput"
-
 import type * as Directive from "../actors/Directive.ts"
-import { currentHandOver, stepOf, taskOf } from "../actors/DirectiveState.ts"
-import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
-import type { DaemonId, StepId, TaskId } from "../events/Ids.ts"
+import { currentHandOver, isOpen, taskOf } from "../actors/DirectiveState.ts"
+import { briefly, clean, cut, duration, fit } from "./OneLine.ts"
+import { type Hostnames, nameOfTask } from "./Transition.ts"
 
 export interface Size {
   readonly columns: number
   readonly rows: number
 }
 
-/** Names a daemon for people. */
-export type Hostnames = (daemonId: DaemonId) => string
-
 /** Times in milliseconds since 1970. */
 export interface Times {
   readonly startedAt: number
   readonly now: number
-  /** When each task was handed over last, and when it ended. */
+  /** When each task was handed over last, and when it ended; in the order of their first hand-overs. */
   readonly tasks: ReadonlyMap<string, { readonly from: number; readonly to?: number }>
 }
 
-const barWidth = 30
+/** A line about a task or a step, before it is known how wide the columns are. */
+interface Row {
+  readonly status: keyof typeof symbols
+  readonly level: number
+  readonly name: string
+  readonly note: string
+  readonly spent: string
+  readonly where: string
+  /** Why it failed. */
+  readonly reason: string
+}
 
 const symbols = {
   pending: "·",
+  waiting: "◔",
   ready: "○",
   starting: "◔",
   running: "◐",
@@ -39,12 +46,21 @@ const symbols = {
   skipped: "–"
 } as const
 
+const barWidth = 30
+const noteWidth = "interrupted".length
+const spentWidth = "1:00:00".length
+/** What a row has beside its name: the symbol, the status, the time, and the gaps between. */
+const fixedWidth = 2 + 2 + noteWidth + 2 + spentWidth + 2
+const nameWidthMin = 12
+/** Deeper levels are not indented further: the names need the room. */
+const levelMax = 6
+
 const colours = { green: 32, red: 31, yellow: 33, cyan: 36, dim: 2, bold: 1 } as const
 type Paint = (colour: keyof typeof colours, text: string) => string
 const plain: Paint = (_, text) => text
 const ansi: Paint = (colour, text) => `\u001b[${colours[colour]}m${text}\u001b[0m`
 
-/** The picture of a directive, at most as large as the terminal. */
+/** The picture of a directive. Every line fits, and there are fewer lines than rows. */
 export const picture = (
   state: Directive.State,
   times: Times,
@@ -54,160 +70,149 @@ export const picture = (
 ): ReadonlyArray<string> => {
   const paint = isColoured ? ansi : plain
   const steps = HashMap.toValues(state.steps).sort((a, b) => a.orderIndex - b.orderIndex || a.sequence - b.sequence)
-  const finished = steps.filter(({ status }) => status === "completed" || status === "skipped").length
-  const elapsed = duration(times.now - times.startedAt)
-  const lines = [
-    `${paint("bold", clean(state.title))}  ${statusOf(state, paint)}  ${paint("dim", elapsed)}`,
-    steps.length === 0 ? "" : `${bar(finished / steps.length)} ${finished} of ${steps.length} steps`
-  ]
-  const row = (symbol: string, name: string, indent: number, task: Directive.Task | undefined, note: string) => {
-    const time = task === undefined ? undefined : times.tasks.get(task.id)
-    const spent = time === undefined ? "" : duration((time.to ?? times.now) - time.from)
-    const current = task === undefined ? undefined : currentHandOver(task)
-    const where = current === undefined ? "" : `on ${hostnames(current.daemonId)}`
-    const details = [note, spent, where].filter((part) => part !== "").join("  ")
-    return `${"  ".repeat(indent)}${symbol} ${clean(name)}  ${paint("dim", details)}`
-  }
-  const taskRow = (taskId: TaskId | undefined) => {
-    const task = taskId === undefined ? undefined : taskOf(state, taskId)
-    if (task !== undefined) lines.push(row(symbolOf(task.status, paint), task.name, 0, task, task.status))
-  }
-  taskRow(state.planningTaskId)
-  const levels = [...new Set(steps.map(({ orderIndex }) => orderIndex))]
-  const stepRows = steps.map((step) => {
-    const task = step.taskId === undefined ? undefined : taskOf(state, step.taskId)
-    const note = step.status === "failed" ? clean(step.failure ?? "failed") : step.status
-    return row(symbolOf(step.status, paint), step.name, levels.indexOf(step.orderIndex), task, note)
-  })
-  const room = Math.max(1, rows - lines.length - 3)
-  // With more steps than lines, what is finished gives way first.
-  const first = Math.min(Math.max(0, stepRows.length - room), steps.findIndex(({ status }) => !isOver(status)))
-  const from = Math.max(0, first)
-  lines.push(...stepRows.slice(from, from + room))
-  if (stepRows.length > room) lines.push(paint("dim", `… and ${stepRows.length - room} more`))
-  taskRow(state.completionTaskId)
-  return lines.map((line) => cut(line, columns - 1))
+  const planning = taskRow(state, times, hostnames, "planning")
+  const completion = taskRow(state, times, hostnames, "completion")
+  const stepRows = rowsOfSteps(state, steps, times, hostnames)
+  const linesMax = Math.max(1, rows - 1)
+
+  const head = headOf(state, steps, times, columns - 1, paint)
+  const room = linesMax - head.length - (planning === undefined ? 0 : 1) - (completion === undefined ? 0 : 1)
+  const { hidden, shown } = window(stepRows, room)
+  const all = [planning, ...shown, completion].filter((row) => row !== undefined)
+  const widest = Math.max(0, ...all.map(({ level, name }) => 2 * level + displayWidth(name)))
+  const where = Math.max(0, ...all.map(({ where }) => displayWidth(where)))
+  const nameWidth = Math.max(nameWidthMin, Math.min(widest, columns - 1 - fixedWidth - where))
+  const line = (row: Row) => lineOf(row, nameWidth, where, paint)
+  return [
+    ...head,
+    ...(planning === undefined ? [] : [line(planning)]),
+    ...shown.map(line),
+    ...hidden.map((text) => paint("dim", text)),
+    ...(completion === undefined ? [] : [line(completion)])
+  ].map((text) => cut(text, columns - 1)).slice(0, linesMax)
 }
 
-const isOver = (status: string): boolean => status === "completed" || status === "skipped"
+const headOf = (
+  state: Directive.State,
+  steps: ReadonlyArray<Directive.Step>,
+  times: Times,
+  columns: number,
+  paint: Paint
+): ReadonlyArray<string> => {
+  const elapsed = duration(times.now - times.startedAt)
+  const rest = `  ${state.status}  ${elapsed}`
+  const title = cut(clean(state.title), Math.max(nameWidthMin, columns - rest.length))
+  const first = `${paint("bold", title)}  ${statusOf(state, paint)}  ${paint("dim", elapsed)}`
+  if (steps.length === 0) return [first]
+  const over = steps.filter(({ status }) => status === "completed" || status === "skipped").length
+  const full = Math.floor(over / steps.length * barWidth)
+  const bar = paint("green", "█".repeat(full)) + paint("dim", "░".repeat(barWidth - full))
+  return [first, `${bar} ${over} of ${steps.length} ${steps.length === 1 ? "step" : "steps"}`]
+}
 
-const symbolOf = (status: keyof typeof symbols, paint: Paint): string => {
+const rowsOfSteps = (
+  state: Directive.State,
+  steps: ReadonlyArray<Directive.Step>,
+  times: Times,
+  hostnames: Hostnames
+): ReadonlyArray<Row> => {
+  const levels = new Map<number, number>()
+  for (const { orderIndex } of steps) if (!levels.has(orderIndex)) levels.set(orderIndex, levels.size)
+  return steps.map((step): Row => {
+    const task = step.taskId === undefined ? undefined : taskOf(state, step.taskId)
+    return {
+      status: step.status,
+      level: Math.min(levels.get(step.orderIndex)!, levelMax),
+      name: clean(step.name),
+      note: step.status,
+      ...timeAndPlace(task, times, hostnames),
+      reason: step.status === "failed" ? briefly(step.failure ?? "") : ""
+    }
+  })
+}
+
+/** The latest planning or completion task, also when it has ended. */
+const taskRow = (
+  state: Directive.State,
+  times: Times,
+  hostnames: Hostnames,
+  kind: "planning" | "completion"
+): Row | undefined => {
+  const current = kind === "planning" ? state.planningTaskId : state.completionTaskId
+  const taskId = current ??
+    [...times.tasks.keys()].findLast((id) => taskOf(state, id as Directive.Task["id"])?.kind === kind)
+  const task = taskId === undefined ? undefined : taskOf(state, taskId as Directive.Task["id"])
+  if (task === undefined) return undefined
+  const row: Row = {
+    status: task.status,
+    level: 0,
+    name: nameOfTask(state, task),
+    note: task.status,
+    ...timeAndPlace(task, times, hostnames),
+    reason: isOpen(task) ? "" : briefly(task.reason ?? "")
+  }
+  if (kind === "planning" || state.completionDueAt === undefined) return row
+  return {
+    ...row,
+    status: "waiting",
+    note: "waiting",
+    reason: `again in ${duration(state.completionDueAt - times.now)}`
+  }
+}
+
+const timeAndPlace = (task: Directive.Task | undefined, times: Times, hostnames: Hostnames) => {
+  const time = task === undefined ? undefined : times.tasks.get(task.id)
+  const current = task === undefined ? undefined : currentHandOver(task)
+  return {
+    spent: time === undefined ? "" : duration((time.to ?? times.now) - time.from),
+    where: current === undefined ? "" : clean(hostnames(current.daemonId))
+  }
+}
+
+/** As many rows as there is room for, with a line that says how many more there are. What is over gives way first. */
+const window = (rows: ReadonlyArray<Row>, room: number) => {
+  if (rows.length <= room) return { shown: rows, hidden: [] }
+  const count = Math.max(0, room - 1)
+  const firstOpen = rows.findIndex(({ status }) => status !== "completed" && status !== "skipped")
+  const from = Math.min(firstOpen === -1 ? rows.length : firstOpen, rows.length - count)
+  const parts = [
+    ...(from === 0 ? [] : [`${from} above`]),
+    ...(rows.length - from - count === 0 ? [] : [`${rows.length - from - count} below`])
+  ]
+  return { shown: rows.slice(from, from + count), hidden: [`… ${parts.join(", ")}`] }
+}
+
+const lineOf = (row: Row, nameWidth: number, whereWidth: number, paint: Paint): string => {
+  const indent = "  ".repeat(row.level)
+  const name = fit(`${indent}${paintSymbol(row.status, paint)} ${row.name}`, nameWidth + 2)
+  const facts = [fit(row.note, noteWidth), row.spent.padStart(spentWidth), fit(row.where, whereWidth)].join("  ")
+  return `${name}  ${paint("dim", facts.trimEnd())}${row.reason === "" ? "" : `  ${paint("red", row.reason)}`}`
+    .trimEnd()
+}
+
+const paintSymbol = (status: keyof typeof symbols, paint: Paint): string => {
   const symbol = symbols[status]
-  switch (status) {
-    case "completed":
+  switch (symbol) {
+    case "✓":
       return paint("green", symbol)
-    case "failed":
-    case "interrupted":
+    case "✗":
       return paint("red", symbol)
-    case "starting":
-    case "running":
+    case "◔":
+    case "◐":
       return paint("cyan", symbol)
     default:
       return paint("dim", symbol)
   }
 }
 
-const statusOf = (state: Directive.State, paint: Paint): string => {
-  switch (state.status) {
+const statusOf = ({ status }: Directive.State, paint: Paint): string => {
+  switch (status) {
     case "idle":
-      return paint("green", state.status)
+      return paint("green", status)
     case "stalled":
     case "paused":
-      return paint("red", state.status)
+      return paint("red", status)
     default:
-      return paint("yellow", state.status)
+      return paint("yellow", status)
   }
 }
-
-const bar = (share: number): string => {
-  const full = Math.round(share * barWidth)
-  return "█".repeat(full) + "░".repeat(barWidth - full)
-}
-
-/** `7.3 s` below a minute, `2:05` over it. */
-export const duration = (millis: number): string => {
-  const seconds = Math.max(0, millis) / 1000
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`
-}
-
-/** Somebody's text on one line of a terminal: nothing in it moves the cursor or changes a colour. */
-export const clean = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim()
-
-/** Cuts a line that would wrap; escape sequences take no room and are never cut in two. */
-const cut = (line: string, columns: number): string => {
-  if (displayWidth(line) <= columns) return line
-  let width = 0
-  let text = ""
-  // oxlint-disable-next-line no-control-regex -- the escape character is what is looked for
-  for (const [part] of line.matchAll(/\u001b\[\d+m|[^\u001b]/gu)) {
-    const wide = part.startsWith("\u001b") ? 0 : displayWidth(part)
-    if (width + wide > columns - 1) return `${text}…\u001b[0m`
-    width += wide
-    text += part
-  }
-  return text
-}
-
-/** The line of an event for where there is no terminal; undefined for events that are no transition to people. */
-export const transition = (
-  event: DirectiveEvent,
-  state: Directive.State,
-  hostnames: Hostnames
-): string | undefined => {
-  const step = (stepId: StepId) => `step ${JSON.stringify(clean(nameOfStep(state, stepId)))}`
-  const task = (taskId: TaskId) => JSON.stringify(clean(nameOfTask(state, taskId)))
-  switch (event._tag) {
-    case "DirectiveStarted":
-    case "DirectiveResumed":
-    case "DirectiveReactivated":
-      return "directive active"
-    case "DirectivePaused":
-      return `directive paused: ${clean(event.reason)}`
-    case "DirectiveIdled":
-      return "directive idle: every step has ended"
-    case "DirectiveStalled":
-      return `directive stalled: ${event.failed.length} failed, ${event.blocked} blocked`
-    case "DirectiveArchived":
-      return "directive archived"
-    case "GoalChanged":
-      return `goal changed (revision ${event.revision})`
-    case "PlanAccepted":
-      return `plan accepted: ${event.steps} steps`
-    case "StepReadied":
-      return `${step(event.stepId)} pending → ready`
-    case "StepStarted":
-      return `${step(event.stepId)} ready → running`
-    case "StepCompleted":
-      return `${step(event.stepId)} running → completed`
-    case "StepFailed":
-      return `${step(event.stepId)} running → failed: ${clean(event.reason)}`
-    case "StepSkipped":
-      return `${step(event.stepId)} → skipped`
-    case "StepRetried":
-      return `${step(event.stepId)} failed → pending`
-    case "TaskHandedOver":
-      return `task ${task(event.taskId)} pending → starting on ${hostnames(event.daemonId)}`
-    case "HandOverFailed":
-      return `task ${task(event.taskId)} → pending: ${clean(event.reason)}`
-    case "TaskStarted":
-      return `task ${task(event.taskId)} starting → running`
-    case "TaskCompleted":
-      return `task ${task(event.taskId)} running → completed`
-    case "TaskFailed":
-      return `task ${task(event.taskId)} → failed: ${clean(event.reason)}`
-    case "TaskInterrupted":
-      return `task ${task(event.taskId)} → interrupted: ${clean(event.reason)}`
-    case "CompletionDelayed":
-      return `pull request failed (attempt ${event.attempt}), trying again: ${clean(event.reason)}`
-    case "AttentionNeeded":
-      return `needs attention: ${clean(event.reason)}`
-    case "DirectiveUpdated":
-      return event.prUrl === undefined ? undefined : `pull request ${clean(event.prUrl)}`
-    default:
-      return undefined
-  }
-}
-
-const nameOfStep = (state: Directive.State, stepId: StepId): string => stepOf(state, stepId)?.name ?? stepId
-const nameOfTask = (state: Directive.State, taskId: TaskId): string => taskOf(state, taskId)?.name ?? taskId

@@ -2,8 +2,8 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { json } from "./Configuration.ts"
+import { clean } from "./OneLine.ts"
 import { query, remoteFlags } from "./Remote.ts"
-import { clean } from "./RunView.ts"
 
 export const daemons = Command.make("daemons", { json, ...remoteFlags }, (input) =>
   Effect.gen(function*() {

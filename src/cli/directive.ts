@@ -6,8 +6,8 @@ import { StepId } from "../events/Ids.ts"
 import type { CommandAnswer } from "../server/Api.ts"
 import { json } from "./Configuration.ts"
 import { UsageError } from "./Failure.ts"
+import { clean } from "./OneLine.ts"
 import { command, directiveArgument, directiveFlag, query, remoteFlags } from "./Remote.ts"
-import { clean } from "./RunView.ts"
 
 const text = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.optional, Flag.withDescription(description))

@@ -5,7 +5,7 @@ import { OwnerId } from "../events/Ids.ts"
 import { ApiKeys } from "../server/ApiKeys.ts"
 import { json, layerDatabase, layerLogs, type Store, storeFlags } from "./Configuration.ts"
 import { CommandFailed } from "./Failure.ts"
-import { clean } from "./RunView.ts"
+import { clean } from "./OneLine.ts"
 
 const layerKeys = (store: Store) =>
   ApiKeys.layer.pipe(Layer.provide(layerDatabase(store)), Layer.provideMerge(layerLogs("Warn")))

@@ -4,6 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Directive from "../actors/Directive.ts"
 import { EventLog } from "../events/EventLog.ts"
 import { DirectiveId } from "../events/Ids.ts"
+import { history } from "../replay/History.ts"
 import * as LogLine from "../replay/LogLine.ts"
 import * as Configuration from "./Configuration.ts"
 import { CommandFailed } from "./Failure.ts"
@@ -36,7 +37,7 @@ export const log = Command.make("log", flags, (input) =>
     const stream = Option.map(input.directiveId, Directive.streamOf)
     const after = Math.max(0, input.from - 1)
     if (Option.isSome(stream)) {
-      const first = yield* Stream.runHead(events.read(stream.value))
+      const first = yield* Stream.runHead(history(events, stream.value))
       if (Option.isNone(first) && !input.follow) {
         return yield* new CommandFailed({
           message: `there is no directive ${Option.getOrThrow(input.directiveId)} in this log`
@@ -46,13 +47,13 @@ export const log = Command.make("log", flags, (input) =>
     const source = input.follow
       ? events.subscribe({ after })
       : Option.isSome(stream)
-      ? events.read(stream.value)
+      ? history(events, stream.value)
       : events.readAll({ after })
     yield* source.pipe(
       Stream.filter((recorded) =>
         recorded.position > after &&
         (Option.isNone(stream) || recorded.stream === stream.value) &&
-        (Option.isNone(input.type) || recorded.event._tag === input.type.value)
+        (Option.isNone(input.type) || LogLine.typeOf(recorded) === input.type.value)
       ),
       Stream.runForEach((recorded) =>
         Console.log(input.json ? JSON.stringify(LogLine.json(recorded)) : LogLine.human(recorded))

@@ -8,7 +8,7 @@ import { difference, stateAt, type View, view } from "../replay/StateAt.ts"
 import * as Configuration from "./Configuration.ts"
 import { CommandFailed } from "./Failure.ts"
 import { layerLog } from "./Local.ts"
-import { clean } from "./RunView.ts"
+import { clean } from "./OneLine.ts"
 
 const position = (name: string) => Flag.Int(name).pipe(Flag.withSchema(Schema.Natural), Flag.optional)
 

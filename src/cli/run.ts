@@ -71,7 +71,7 @@ export const run = Command.make(
     const problem = problemOf(last.state)
     if (input.json) yield* Console.log(JSON.stringify(summary))
     else {
-      yield* Console.log(told(last.state.title, summary, (yield* Clock.currentTimeMillis) - startedAt))
+      yield* Console.log(told(last, (yield* Clock.currentTimeMillis) - startedAt))
       const store = input.dataDir === ".makima" ? "" : ` --data-dir ${JSON.stringify(input.dataDir)}`
       const first = problem === undefined && summary.branch !== null && repository !== undefined
         ? repository.show(summary.branch)

@@ -8,8 +8,8 @@ import { type Why, why as explain } from "../replay/Why.ts"
 import * as Configuration from "./Configuration.ts"
 import { CommandFailed } from "./Failure.ts"
 import { layerLog } from "./Local.ts"
+import { clean } from "./OneLine.ts"
 import { directiveArgument, query, remoteFlags } from "./Remote.ts"
-import { clean } from "./RunView.ts"
 
 const flags = {
   directiveId: directiveArgument,

@@ -197,7 +197,7 @@ class DatabaseUrl extends Context.Service<DatabaseUrl, string>()("test/DatabaseU
 export const useDatabase = (): () => Record<string, string> => {
   const url = Effect.map(freshDatabase, (name) => {
     const { host, port, username } = connection(name)
-    return `postgres://${username}@/${name}?${new URLSearchParams({ host, port: String(port) })}`
+    return `postgres:///${name}?${new URLSearchParams({ host, port: String(port), user: username })}`
   })
   const runtime = ManagedRuntime.make(Layer.effect(DatabaseUrl, url).pipe(Layer.provide(layerAdmin)))
   let env: Record<string, string> = {}
