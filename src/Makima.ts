@@ -3,7 +3,7 @@
  *
  * This and `main.ts` are where implementations are chosen; the rest of the code knows services only.
  */
-import { type Duration, Effect, Exit, Layer, ManagedRuntime, Option, Redacted, Scope, Stream } from "effect"
+import { type Duration, Effect, Exit, Layer, ManagedRuntime, Option, Redacted, Schedule, Scope, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { DaemonRegistries } from "./actors/DaemonRegistryActor.ts"
 import { Directives } from "./actors/DirectiveActor.ts"
@@ -45,9 +45,15 @@ const layerTaskDirectory = Layer.effect(
   Effect.map(ReadModel, (readModel) => (taskId) =>
     readModel.directiveOfTask(taskId).pipe(
       Effect.map(Option.map(({ directiveId }) => directiveId)),
-      Effect.catch((error) => Effect.as(Effect.logWarning("A task could not be looked up", error), Option.none()))
+      // Only the answer that there is no such task may cost a daemon its report.
+      Effect.tapError((error) => Effect.logWarning("A task could not be looked up yet", error)),
+      Effect.retry(Schedule.spaced("1 second")),
+      Effect.orDie
     ))
 )
+
+/** How many directives come up from the log at once. */
+const resumesAtOnce = 16
 
 /** Goes on with whatever the log says is under way. */
 const resume = Effect.gen(function*() {
@@ -55,21 +61,28 @@ const resume = Effect.gen(function*() {
   const registries = yield* DaemonRegistries
   const readModel = yield* ReadModel
   const active = yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix })
-  for (const ownerId of new Set(active.map(({ ownerId }) => ownerId))) yield* registries.resume(ownerId)
+  yield* Effect.forEach(new Set(active.map(({ ownerId }) => ownerId)), (ownerId) =>
+    registries.resume(ownerId).pipe(
+      Effect.catch((error) => Effect.logError(`The daemons of ${ownerId} were not resumed`, error))
+    ), { discard: true, concurrency: resumesAtOnce })
   yield* Effect.forEach(active, ({ directiveId }) =>
     directives.resume(directiveId).pipe(
       // One directive's trouble never stops another's.
       Effect.catch((error) => Effect.logError(`Directive ${directiveId} was not resumed`, error))
-    ), { discard: true })
+    ), { discard: true, concurrency: resumesAtOnce })
   if (active.length > 0) yield* Effect.logInfo(`${active.length} directives go on from the log`)
 })
 
 /** The safety net of spec section 3: looks whether anything was left lying. A healthy system leaves it nothing. */
-const reconcile = (interval: Duration.Input) =>
-  Effect.flatMap(
-    Directives,
-    (directives) => Effect.sleep(interval).pipe(Effect.andThen(directives.reconcile), Effect.forever, Effect.forkScoped)
+const reconcile = Effect.fnUntraced(function*(interval: Duration.Input) {
+  const directives = yield* Directives
+  const registries = yield* DaemonRegistries
+  yield* Effect.sleep(interval).pipe(
+    Effect.andThen(Effect.andThen(registries.reconcile, directives.reconcile)),
+    Effect.forever,
+    Effect.forkScoped
   )
+})
 
 /** The whole runtime on a migrated database, without a server. */
 export const layerRuntime = (options: {

@@ -41,6 +41,8 @@ export const Command = Schema.TaggedUnion({
     maxConcurrentTasks: Schema.Natural
   },
   Disconnect: { daemonId: DaemonId, reason: Schema.String },
+  /** The server starts anew: whoever was not lost before gets the whole grace period to come back. */
+  AwaitDaemons: { here: Schema.Array(DaemonId) },
   Wake: {}
 })
 export type Command = typeof Command.Type
@@ -48,12 +50,18 @@ export type Command = typeof Command.Type
 export interface Decision {
   readonly events: ReadonlyArray<DaemonEvent>
   readonly state: State
-  readonly answer: void
+  readonly answer: Answer
+}
+
+export interface Answer {
+  /** The daemon was here before, and may have tasks from then. */
+  readonly wasKnown: boolean
 }
 
 export const decide = (state: State, command: Command, now: number): Result.Result<Decision> => {
   const events = eventsOf(state, command, now)
-  return Result.succeed({ events, state: events.reduce(evolve, state), answer: undefined })
+  const wasKnown = "daemonId" in command && state.daemons.has(command.daemonId)
+  return Result.succeed({ events, state: events.reduce(evolve, state), answer: { wasKnown } })
 }
 
 const eventsOf = (state: State, command: Command, now: number): ReadonlyArray<DaemonEvent> => {
@@ -68,6 +76,15 @@ const eventsOf = (state: State, command: Command, now: number): ReadonlyArray<Da
       if (state.daemons.get(daemonId)?.status !== "connected") return []
       return [{ _tag: "DaemonSuspected", daemonId, reason, lostAt: now + state.policy.graceMillis }]
     }
+    case "AwaitDaemons":
+      return [...state.daemons.values()]
+        .filter(({ id, status }) => status !== "lost" && !command.here.includes(id))
+        .map(({ id }) => ({
+          _tag: "DaemonSuspected",
+          daemonId: id,
+          reason: "the server started anew",
+          lostAt: now + state.policy.graceMillis
+        }))
     case "Wake":
       return [...state.daemons.values()]
         .filter(({ lostAt, status }) => status === "suspect" && lostAt! <= now)

@@ -3,11 +3,11 @@
  * directives whose tasks the daemon had.
  */
 import { Context, Effect, Layer } from "effect"
-import { Daemons } from "../daemon/Daemons.ts"
+import { Daemons, type Session } from "../daemon/Daemons.ts"
 import type { DaemonEvent } from "../events/DaemonEvent.ts"
-import type { OwnerId } from "../events/Ids.ts"
+import type { DaemonId, OwnerId } from "../events/Ids.ts"
 import * as Rules from "./DaemonRegistry.ts"
-import { Directives } from "./DirectiveActor.ts"
+import { Directives, failAbandoned } from "./DirectiveActor.ts"
 import type { Behaviour } from "./internal/loop.ts"
 import type { ActorUnavailable } from "./internal/mailbox.ts"
 import { Supervisor } from "./SupervisorActor.ts"
@@ -18,9 +18,11 @@ export const DaemonPolicy = Context.Reference<Rules.Policy>("makima-runtime/acto
 
 export class DaemonRegistries extends Context.Service<DaemonRegistries, {
   /** Waits until it is in the log that a daemon came or went. */
-  ask(ownerId: OwnerId, command: Rules.Command): Effect.Effect<void, ActorUnavailable>
+  ask(ownerId: OwnerId, command: Rules.Command): Effect.Effect<Rules.Answer, ActorUnavailable>
   /** Starts the owner's registry from the log, so that daemons that do not come back are noticed. */
   resume(ownerId: OwnerId): Effect.Effect<void, ActorUnavailable>
+  /** Looks whether a registry or the loss of a daemon was forgotten. In a healthy system neither is. */
+  readonly reconcile: Effect.Effect<void>
 }>()("makima-runtime/actors/DaemonRegistries") {
   static readonly layer = Layer.effect(
     DaemonRegistries,
@@ -29,32 +31,45 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
       const daemons = yield* Daemons
       const directives = yield* Directives
       const policy = yield* DaemonPolicy
+      const scope = yield* Effect.scope
 
-      const behaviourOf = (ownerId: OwnerId): Behaviour<Rules.State, Rules.Command, DaemonEvent, void, never> => ({
-        empty: () => Rules.empty(policy),
-        evolve: Rules.evolve,
-        decide: Rules.decide,
-        wake: { _tag: "Wake" },
-        dueAt: Rules.dueAt,
-        // The log may call a daemon connected that this process has no connection of: it gets its grace from now on.
-        recovered: Effect.fnUntraced(function*(state, self) {
-          const here = new Set(daemons.view(ownerId).map(({ daemonId }) => daemonId))
-          for (const { id, status } of state.daemons.values()) {
-            if (status === "connected" && !here.has(id)) {
-              yield* self.tell({ _tag: "Disconnect", daemonId: id, reason: "the server started anew" })
+      const sessionsOf = (ownerId: OwnerId) =>
+        new Map(daemons.sessions(ownerId).map((session) => [session.daemonId, session]))
+
+      /** Tells the directives of lost daemons' tasks. Telling them twice does no harm. */
+      const tellAbandoned = (ownerId: OwnerId) =>
+        Effect.forEach(
+          daemons.abandoned(ownerId),
+          (assignment) => directives.tell(assignment.directiveId, failAbandoned(assignment)),
+          { discard: true }
+        )
+
+      const behaviourOf = (
+        ownerId: OwnerId
+      ): Behaviour<Rules.State, Rules.Command, DaemonEvent, Rules.Answer, never> => {
+        let isFirstTime = true
+        return {
+          empty: () => Rules.empty(policy),
+          evolve: Rules.evolve,
+          decide: Rules.decide,
+          wake: { _tag: "Wake" },
+          dueAt: Rules.dueAt,
+          recovered: (state) => {
+            for (const { id, status } of state.daemons.values()) {
+              if (status === "lost") daemons.lose(ownerId, id)
             }
-          }
-        }),
-        react: Effect.fnUntraced(function*(events) {
-          for (const event of events) {
-            if (event._tag !== "DaemonLost") continue
-            for (const { directiveId, handOver, taskId } of daemons.assignments(ownerId, event.daemonId)) {
-              const reason = `daemon ${event.daemonId} was lost`
-              yield* directives.tell(directiveId, { _tag: "FailHandOver", taskId, handOver, reason })
-            }
-          }
-        })
-      })
+            const sessions = sessionsOf(ownerId)
+            if (!isFirstTime) return correctionsOf(state, sessions)
+            isFirstTime = false
+            return [{ _tag: "AwaitDaemons", here: [...sessions.keys()] }]
+          },
+          react: Effect.fnUntraced(function*(events) {
+            const lost = events.filter(({ _tag }) => _tag === "DaemonLost")
+            for (const { daemonId } of lost) daemons.lose(ownerId, daemonId)
+            if (lost.length > 0) yield* Effect.forkIn(tellAbandoned(ownerId), scope)
+          })
+        }
+      }
       const behaviours = new Map<OwnerId, ReturnType<typeof behaviourOf>>()
 
       const actor = (ownerId: OwnerId) => {
@@ -62,12 +77,40 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
         behaviours.set(ownerId, behaviour)
         return supervisor.actor(streamOf(ownerId), behaviour)
       }
+      const ask = Effect.fn("DaemonRegistries.ask")(function*(ownerId: OwnerId, command: Rules.Command) {
+        const ref = yield* actor(ownerId)
+        return (yield* ref.ask(command)).answer
+      })
       return DaemonRegistries.of({
-        ask: (ownerId, command) => Effect.asVoid(Effect.flatMap(actor(ownerId), (ref) => ref.ask(command))),
-        resume: (ownerId) => Effect.asVoid(actor(ownerId))
+        ask,
+        resume: (ownerId) => Effect.asVoid(ask(ownerId, { _tag: "Wake" })),
+        reconcile: Effect.suspend(() =>
+          Effect.forEach(
+            [...behaviours.keys()],
+            (ownerId) =>
+              Effect.andThen(actor(ownerId), Effect.forkIn(tellAbandoned(ownerId), scope)).pipe(
+                Effect.catch((error) => Effect.logDebug(error.message))
+              ),
+            { discard: true }
+          )
+        )
       })
     })
   )
 }
 
 export const streamOf = (ownerId: OwnerId): string => `daemons-${ownerId}`
+
+/** What the log says about connections and is not so: this process knows which daemons it is connected to. */
+const correctionsOf = (state: Rules.State, sessions: ReadonlyMap<DaemonId, Session>): ReadonlyArray<Rules.Command> => {
+  const commands: Array<Rules.Command> = []
+  for (const { hostname, id, machineId, maxConcurrentTasks, status } of state.daemons.values()) {
+    if (status !== "connected" && sessions.has(id)) {
+      commands.push({ _tag: "Connect", daemonId: id, hostname, machineId, maxConcurrentTasks })
+    }
+    if (status === "connected" && !sessions.has(id)) {
+      commands.push({ _tag: "Disconnect", daemonId: id, reason: "its connection has ended" })
+    }
+  }
+  return commands
+}

@@ -5,15 +5,15 @@
  * them daemons, the loop appends all of it at once, and `react` sends the frames.
  */
 import { Context, Effect, HashMap, Layer } from "effect"
-import { Daemons } from "../daemon/Daemons.ts"
+import { type Assignment, Daemons, type Place } from "../daemon/Daemons.ts"
 import { spawnTask } from "../daemon/spawnTask.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
-import type { DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
+import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
-import { currentHandOver, isOpen } from "./DirectiveState.ts"
+import { currentHandOver, type HandOver, isOpen, taskOf } from "./DirectiveState.ts"
 import type { Behaviour, Self } from "./internal/loop.ts"
-import type { ActorUnavailable, Answered } from "./internal/mailbox.ts"
+import type { About, ActorUnavailable, Answered } from "./internal/mailbox.ts"
 import { Supervisor } from "./SupervisorActor.ts"
 
 /** The bounds that directives go by. */
@@ -21,11 +21,10 @@ export const DirectivePolicy = Context.Reference<Directive.Policy>("makima-runti
   defaultValue: () => Directive.defaultPolicy
 })
 
-export interface AskOptions {
+/** `commandId` is the idempotency key: a repeat of it gets the first answer. */
+export interface AskOptions extends About {
   /** Whose directive it has to be: anybody else's is not found. */
   readonly ownerId?: OwnerId
-  /** The idempotency key: a repeat gets the first answer. */
-  readonly commandId?: string
 }
 
 export interface KnownTask {
@@ -40,11 +39,11 @@ export class Directives extends Context.Service<Directives, {
     command: DirectiveCommand,
     options?: AskOptions
   ): Effect.Effect<Answered<DirectiveAnswer>, Rejection | ActorUnavailable>
-  /** Sends a command without waiting. A directive that cannot take it will find out when it reads its log. */
+  /** Sends a command without waiting for what comes of it. It may be lost, so whoever sends it has to look again. */
   tell(directiveId: DirectiveId, command: DirectiveCommand): Effect.Effect<void>
   /** What this process knows of a task: nothing, unless its directive runs here. */
   task(taskId: TaskId): KnownTask | undefined
-  /** Starts the directive from the log, so that it goes on with whatever it was doing. */
+  /** Waits until the directive goes on from the log with whatever it was doing, and its daemons are taken into account. */
   resume(directiveId: DirectiveId): Effect.Effect<void, ActorUnavailable>
   /** Wakes every directive that has something under way; returns how many there were. Nothing should come of it. */
   readonly reconcile: Effect.Effect<number>
@@ -55,6 +54,7 @@ export class Directives extends Context.Service<Directives, {
       const supervisor = yield* Supervisor
       const daemons = yield* Daemons
       const policy = yield* DirectivePolicy
+      // What this process knows of the directives that ran in it, some 100 bytes for each and for each of their tasks.
       const owners = new Map<DirectiveId, OwnerId>()
       const tasks = new Map<TaskId, KnownTask>()
       const busy = new Set<DirectiveId>()
@@ -74,34 +74,29 @@ export class Directives extends Context.Service<Directives, {
         dueAt: Directive.dueAt,
         conclude: (state, events, now, self) => {
           if (state.id === undefined) return undefined
-          releaseEnded(daemons, state, events)
-          const assignments = daemons.assign(state.ownerId, state.id, wantedBy(state, now), self.nudge)
+          const ending = events.flatMap((event) => placesLeft(state, event))
+          const assignments = daemons.assign(state.ownerId, state.id, wantedBy(state, now), self.nudge, ending)
           return assignments.length === 0 ? undefined : { _tag: "HandOver", assignments }
         },
-        recovered: (state, self) =>
-          Effect.sync(() => {
-            if (state.id === undefined) return
-            remember(state)
-            // What this process thought of the directive before is void: the log says what it holds.
-            daemons.forget(state.ownerId, state.id)
-            for (const task of HashMap.values(state.tasks)) {
-              tasks.set(task.id, { directiveId: state.id, open: isOpen(task) })
-              const current = isOpen(task) ? currentHandOver(task) : undefined
-              if (current === undefined) continue
-              const { daemonId, handOver } = current
-              daemons.occupy(state.ownerId, daemonId, {
-                taskId: task.id,
-                directiveId: state.id,
-                handOver,
-                interrupting: task.interrupting
-              })
-            }
-            self.nudge()
-          }),
+        recovered: (state) => {
+          if (state.id === undefined) return []
+          remember(state)
+          for (const task of HashMap.values(state.tasks)) {
+            tasks.set(task.id, { directiveId: state.id, open: isOpen(task) })
+          }
+          // What this process thought of the directive before is void: the log says what it holds.
+          daemons.restore(state.ownerId, state.id, heldBy(state))
+          return abandonedOf(daemons, state.ownerId, state.id)
+        },
         react: Effect.fnUntraced(function*(events, state, self) {
           remember(state)
+          // Places that are free now are free for everybody, before anything that can wait.
+          if (state.id !== undefined) leavePlaces(daemons, state, events)
           for (const event of events) yield* carryOut(daemons, tasks, state, event, self)
-        })
+        }),
+        ended: (state) => {
+          if (state.id !== undefined) daemons.withdraw(state.ownerId, state.id)
+        }
       }
 
       const actor = (directiveId: DirectiveId) => supervisor.actor(Directive.streamOf(directiveId), behaviour)
@@ -114,7 +109,7 @@ export class Directives extends Context.Service<Directives, {
             if (!owners.has(directiveId)) yield* ref.ask({ _tag: "Wake" })
             if (owners.get(directiveId) !== options.ownerId) return yield* new DirectiveNotFound({ directiveId })
           }
-          return yield* ref.ask(command, options?.commandId)
+          return yield* ref.ask(command, options)
         },
         // An id that names nothing must not leave an actor behind.
         (answer, directiveId) =>
@@ -132,12 +127,17 @@ export class Directives extends Context.Service<Directives, {
             Effect.catch((error) => Effect.logWarning(`${command._tag} was not delivered`, error))
           ),
         task: (taskId) => tasks.get(taskId),
-        resume: (directiveId) => Effect.asVoid(actor(directiveId)),
+        resume: (directiveId) =>
+          Effect.suspend(() => {
+            // Whatever keeps it from coming up now, it is tried again at every reconciliation.
+            busy.add(directiveId)
+            return Effect.asVoid(ask(directiveId, { _tag: "Wake" }))
+          }).pipe(Effect.catch((error) => error._tag === "ActorUnavailable" ? Effect.fail(error) : Effect.void)),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
             [...busy],
             (directiveId) =>
-              Effect.flatMap(actor(directiveId), (ref) => ref.tell({ _tag: "Wake" })).pipe(
+              Effect.map(actor(directiveId), (ref) => ref.nudge({ _tag: "Wake" })).pipe(
                 // A parked directive is in the log of the supervisor already.
                 Effect.catchTag("ActorUnavailable", (error) => Effect.logDebug(error.message))
               ),
@@ -148,6 +148,16 @@ export class Directives extends Context.Service<Directives, {
     })
   )
 }
+
+/** The command that takes a task from a daemon that is lost. */
+export const failAbandoned = (
+  { daemonId, handOver, taskId }: Assignment & { readonly daemonId: DaemonId }
+): Extract<DirectiveCommand, { _tag: "FailHandOver" }> => ({
+  _tag: "FailHandOver",
+  taskId,
+  handOver,
+  reason: `daemon ${daemonId} was lost`
+})
 
 type DirectiveBehaviour = Behaviour<Directive.State, DirectiveCommand, DirectiveEvent, DirectiveAnswer, Rejection>
 
@@ -161,21 +171,49 @@ function* wantedBy(state: Directive.State, now: number) {
   }
 }
 
-/** The slots of tasks that end in this batch are free for what the same batch hands over. */
-const releaseEnded = (daemons: Daemons["Service"], state: Directive.State, events: ReadonlyArray<DirectiveEvent>) => {
+/** What the log says daemons have of a directive. */
+function* heldBy(state: Directive.State) {
+  for (const task of HashMap.values(state.tasks)) {
+    const current = isOpen(task) ? currentHandOver(task) : undefined
+    if (current === undefined) continue
+    const { daemonId, handOver } = current
+    yield { taskId: task.id, directiveId: state.id!, daemonId, handOver, interrupting: task.interrupting }
+  }
+}
+
+/** The tasks that lost daemons still have, taken from them. */
+const abandonedOf = (daemons: Daemons["Service"], ownerId: OwnerId, directiveId: DirectiveId) =>
+  daemons.abandoned(ownerId).filter((assignment) => assignment.directiveId === directiveId).map(failAbandoned)
+
+/** The place that a daemon has again once this event is in the log. */
+const placesLeft = (state: Directive.State, event: DirectiveEvent): ReadonlyArray<Place> => {
+  switch (event._tag) {
+    case "TaskCompleted":
+    case "TaskFailed":
+    case "TaskInterrupted": {
+      const its = taskOf(state, event.taskId)!.handOvers.find(({ handOver }) => handOver === event.handOver)
+      return its === undefined ? [] : [{ taskId: event.taskId, daemonId: its.daemonId }]
+    }
+    case "HandOverFailed":
+      return [{ taskId: event.taskId, daemonId: event.daemonId }]
+    default:
+      return []
+  }
+}
+
+/** The newer hand-over of a task that a late success of an earlier one has ended: its daemon works for nothing. */
+const supersededBy = (state: Directive.State, event: DirectiveEvent): HandOver | undefined => {
+  if (event._tag !== "TaskCompleted") return undefined
+  const newest = currentHandOver(taskOf(state, event.taskId)!)
+  return newest?.handOver === event.handOver ? undefined : newest
+}
+
+const leavePlaces = (daemons: Daemons["Service"], state: Directive.State, events: ReadonlyArray<DirectiveEvent>) => {
   for (const event of events) {
-    switch (event._tag) {
-      case "TaskCompleted":
-      case "TaskFailed":
-      case "TaskInterrupted":
-        for (const { daemonId } of HashMap.getUnsafe(state.tasks, event.taskId).handOvers) {
-          daemons.release(state.ownerId, daemonId, event.taskId)
-        }
-        break
-      case "HandOverFailed":
-        daemons.release(state.ownerId, event.daemonId, event.taskId)
-        break
-      default:
+    const newer = supersededBy(state, event)
+    for (const { daemonId, taskId } of placesLeft(state, event)) {
+      daemons.release(state.ownerId, daemonId, taskId)
+      if (newer !== undefined) daemons.drain(state.ownerId, newer.daemonId, taskId)
     }
   }
 }
@@ -209,14 +247,10 @@ const carryOut = Effect.fnUntraced(function*(
       return
     case "TaskCompleted": {
       tasks.set(event.taskId, { directiveId: state.id!, open: false })
-      // A late success of an earlier hand-over: the daemon of the newer one works for nothing.
-      const newer = currentHandOver(HashMap.getUnsafe(state.tasks, event.taskId))
-      if (newer === undefined || newer.handOver === event.handOver) return
-      yield* daemons.send(state.ownerId, newer.daemonId, {
-        type: "interruptTask",
-        taskId: event.taskId,
-        graceful: false
-      })
+      const newer = supersededBy(state, event)
+      if (newer === undefined) return
+      const stop = { type: "interruptTask", taskId: event.taskId, graceful: false } as const
+      yield* daemons.send(state.ownerId, newer.daemonId, stop)
       return
     }
     default:

@@ -4,7 +4,7 @@
  * `Supervisor.ts` decides; its own events are the record of starts, stops and failures. The supervisor is an actor as
  * all others, with one difference: there is nobody above it, so it tries again by itself for as long as it lives.
  */
-import { Cause, Clock, Context, DateTime, Effect, Exit, FiberMap, Layer, Schedule } from "effect"
+import { Cause, Clock, Context, DateTime, Effect, FiberMap, Layer, Schedule } from "effect"
 import { EventLog, type StoredEvent } from "../events/EventLog.ts"
 import type { SupervisorEvent } from "../events/SupervisorEvent.ts"
 import { type Behaviour, run } from "./internal/loop.ts"
@@ -21,7 +21,7 @@ export const NodeName = Context.Reference<string>("makima-runtime/actors/NodeNam
 
 export class Supervisor extends Context.Service<Supervisor, {
   /** The actor at an address, started from the log if it is not running. An address belongs to one behaviour. */
-  actor<State, Command, Event extends StoredEvent, Answer, Rejection>(
+  actor<State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
     address: string,
     behaviour: Behaviour<State, Command, Event, Answer, Rejection>
   ): Effect.Effect<ActorRef<Command, Answer, Rejection>, ActorUnavailable>
@@ -37,27 +37,41 @@ export class Supervisor extends Context.Service<Supervisor, {
       const policy = yield* SupervisorPolicy
       const parked = new Map<string, number>()
       const actors = new Map<string, unknown>()
+      const scope = yield* Effect.scope
       const own = yield* startOwn(`supervisor-${yield* NodeName}`, policy)
+      /** What there is to record waits until the log takes it, and nobody waits for that. */
+      const record = (command: Rules.Command) =>
+        own.ask(command).pipe(
+          Effect.retry(untilTheLogWorks),
+          Effect.ignore,
+          Effect.forkIn(scope, { startImmediately: true })
+        )
+      let stopped: ReadonlyArray<string> | undefined
       // Last added, first run: the actors below stop before the supervisor records that they did.
       yield* Effect.addFinalizer(() =>
-        own.ask({ _tag: "ReportStop", addresses: [...actors.keys()] }).pipe(
+        own.ask({ _tag: "ReportStop", addresses: stopped ?? [] }).pipe(
           Effect.timeout(stopMillisMax),
           Effect.catch((error) => Effect.logWarning("The stop of the actors could not be recorded", error))
         )
       )
       const fibers = yield* FiberMap.make<string>()
+      yield* Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          stopped = [...actors.keys()].toReversed()
+          return Effect.forEach(stopped, (address) => FiberMap.remove(fibers, address), { discard: true })
+        })
+      )
 
-      const supervise = Effect.fnUntraced(function*<S, C, E extends StoredEvent, A, R>(
+      const supervise = Effect.fnUntraced(function*<S, C extends Tagged, E extends StoredEvent, A, R>(
         address: string,
         behaviour: Behaviour<S, C, E, A, R>,
         mailbox: Mailbox<C, A, R>
       ) {
-        yield* own.tell({ _tag: "ReportStart", address })
+        yield* record({ _tag: "ReportStart", address })
         while (true) {
-          const exit = yield* Effect.exit(Effect.scoped(run(address, behaviour, mailbox)))
-          if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
-          yield* Effect.logError(`${address} failed`, exit.cause)
-          const verdict = yield* verdictOn(own, address, exit.cause)
+          const cause = yield* Effect.flip(Effect.sandbox(Effect.scoped(run(address, behaviour, mailbox))))
+          yield* Effect.logError(`${address} failed`, cause)
+          const verdict = yield* verdictOn(own, address, cause)
           if (verdict._tag === "Park") {
             parked.set(address, verdict.until)
             return yield* Effect.logError(`${address} failed too often and is parked`)
@@ -68,10 +82,11 @@ export class Supervisor extends Context.Service<Supervisor, {
         }
       })
 
-      const actor = Effect.fnUntraced(function*<S, C, E extends StoredEvent, A, R>(
+      const actor = Effect.fnUntraced(function*<S, C extends Tagged, E extends StoredEvent, A, R>(
         address: string,
         behaviour: Behaviour<S, C, E, A, R>
       ) {
+        if (stopped !== undefined) return yield* new ActorUnavailable({ address, because: "everything is stopping" })
         // An address belongs to one behaviour, so what is kept under it is of that behaviour's types.
         const known = actors.get(address) as ActorRef<C, A, R> | undefined
         if (known !== undefined) return known
@@ -89,10 +104,9 @@ export class Supervisor extends Context.Service<Supervisor, {
         yield* supervise(address, behaviour, mailbox).pipe(
           Effect.provideService(EventLog, log),
           Effect.onExit(() => {
-            if (!parked.has(address)) return close(address, mailbox, "it has stopped")
-            // The next message after its time starts it again.
-            actors.delete(address)
-            return close(address, mailbox, "it failed too often and is parked")
+            // The next message starts it again, unless it is parked until later.
+            if (actors.get(address) === ref) actors.delete(address)
+            return close(address, mailbox, parked.has(address) ? "it failed too often and is parked" : "it has stopped")
           }),
           FiberMap.run(fibers, address, { startImmediately: true })
         )
@@ -102,7 +116,7 @@ export class Supervisor extends Context.Service<Supervisor, {
       const stop = Effect.fnUntraced(function*(address: string) {
         if (!actors.delete(address)) return
         yield* FiberMap.remove(fibers, address)
-        yield* own.tell({ _tag: "ReportStop", addresses: [address] })
+        yield* record({ _tag: "ReportStop", addresses: [address] })
       })
 
       return Supervisor.of({ actor, stop, running: Effect.sync(() => [...actors.keys()]) })
@@ -113,7 +127,10 @@ export class Supervisor extends Context.Service<Supervisor, {
 /** How long a stop waits for the log, in milliseconds. */
 const stopMillisMax = 2_000
 
+type Tagged = { readonly _tag: string }
 type Own = ActorRef<Rules.Command, Rules.Verdict, never>
+
+const untilTheLogWorks = Schedule.spaced("1 second")
 
 /** The supervisor's own actor. Nobody is above it, so it comes back for as long as its scope is open. */
 const startOwn = Effect.fnUntraced(function*(address: string, policy: Rules.Policy) {
@@ -124,10 +141,11 @@ const startOwn = Effect.fnUntraced(function*(address: string, policy: Rules.Poli
     decide: Rules.decide,
     wake: { _tag: "Wake" },
     dueAt: () => undefined,
-    recovered: () => Effect.void,
+    recovered: () => [],
     react: () => Effect.void
   }
   yield* Effect.scoped(run(address, behaviour, mailbox)).pipe(
+    Effect.sandbox,
     Effect.tapCause((cause) => Effect.logError(`${address} failed and comes back`, cause)),
     Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])),
     Effect.ensuring(close(address, mailbox, "it has stopped")),
@@ -140,6 +158,6 @@ const startOwn = Effect.fnUntraced(function*(address: string, policy: Rules.Poli
 const verdictOn = (own: Own, address: string, cause: Cause.Cause<unknown>): Effect.Effect<Rules.Verdict> =>
   own.ask({ _tag: "ReportFailure", address, cause: Cause.pretty(cause) }).pipe(
     Effect.map(({ answer }) => answer),
-    Effect.retry(Schedule.spaced("1 second")),
+    Effect.retry(untilTheLogWorks),
     Effect.orDie
   )

@@ -11,20 +11,21 @@ import type { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import type { Directives } from "../actors/DirectiveActor.ts"
 import { ApiKeys } from "../server/ApiKeys.ts"
 import type { Daemons } from "./Daemons.ts"
-import { type DaemonSession, open } from "./DaemonSession.ts"
-import { Authenticate, DaemonFrame, frameBytesMax, heartbeatMillis, ServerFrame } from "./Protocol.ts"
+import { type DaemonSession, make } from "./DaemonSession.ts"
+import { Authenticate, DaemonFrame, frameBytesMax, HeartbeatMillis, ServerFrame } from "./Protocol.ts"
 import type { TaskOutput } from "./TaskOutput.ts"
 
-/** The bounds of a connection. Times in milliseconds. */
+/** The bounds of a connection. */
 export const EndpointLimits = Context.Reference("makima-runtime/daemon/EndpointLimits", {
   defaultValue: () => ({
     authenticateMillisMax: 10_000,
-    /** Without any frame for so long, the connection is as good as gone: three missed heartbeats. */
-    silenceMillisMax: 3 * heartbeatMillis,
     /** More frames than this within one second close the connection. */
     framesPerSecondMax: 1_000
   })
 })
+
+/** Without any frame for so many heartbeats, a connection is as good as gone. */
+const missedHeartbeatsMax = 3
 
 const encode = Schema.encodeSync(Schema.fromJsonString(ServerFrame))
 const decodeAuthenticate = Schema.decodeUnknownResult(Schema.fromJsonString(Authenticate))
@@ -35,6 +36,7 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
   const router = yield* HttpRouter.HttpRouter
   const keys = yield* ApiKeys
   const limits = yield* EndpointLimits
+  const silenceMillisMax = missedHeartbeatsMax * (yield* HeartbeatMillis)
   // Sessions go on handling what was said when their connection has ended, so they live as long as the server.
   const services = yield* Effect.context<Daemons | DaemonRegistries | Directives | TaskOutput>()
   const serverScope = yield* Effect.scope
@@ -65,10 +67,11 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
       const ownerId = yield* keys.verify(Redacted.make(apiKey))
       if (Option.isNone(ownerId)) return yield* hangUp("unauthorized", "The API key was not accepted")
       const close = hangUp("replaced", "Another connection of this machine has taken the place of this one")
-      session = yield* open({ ownerId: ownerId.value, machineId, hostname, maxConcurrentTasks, send, close }).pipe(
+      session = yield* make({ ownerId: ownerId.value, machineId, hostname, maxConcurrentTasks, send, close }).pipe(
         Effect.provideContext(services),
         Effect.provideService(Scope.Scope, serverScope)
       )
+      yield* session.begin
     })
 
     const take = Effect.fnUntraced(function*(bytes: Uint8Array) {
@@ -90,8 +93,11 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
     })
 
     const listen = Effect.gen(function*() {
+      const authenticateBy = (yield* Clock.currentTimeMillis) + limits.authenticateMillisMax
       while (true) {
-        const wait = session === undefined ? limits.authenticateMillisMax : limits.silenceMillisMax
+        // Frames that are something else do not put the first one off.
+        const left = authenticateBy - (yield* Clock.currentTimeMillis)
+        const wait = session === undefined ? Math.max(0, left) : silenceMillisMax
         for (const bytes of yield* Effect.timeout(pull, wait)) {
           // What comes behind a frame that closed the connection is not taken.
           if (!(yield* Deferred.isDone(closed))) yield* take(bytes)
@@ -105,6 +111,8 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
             Effect.succeed(session === undefined ? "it did not authenticate in time" : "it was silent for too long"),
             (reason) => hangUp("timeout", reason)
           ),
+        // The daemon comes back, and the keys and its registry may then be there again.
+        ApiKeysError: (error) => Effect.as(hangUp("unavailable", error.message), error.message),
         ActorUnavailable: (error) => Effect.as(hangUp("unavailable", error.message), error.message)
       })
     )

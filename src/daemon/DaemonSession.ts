@@ -3,9 +3,9 @@
  *
  * `DaemonEndpoint.ts` speaks this over a WebSocket, `FunctionDaemon.ts` within the process. Frames are handled in the
  * order in which they came, and go on being handled when the connection has ended: what a daemon has said is not lost.
+ * Reports wait for their directive, each task's in a line of its own, so that one directive's trouble stops no other.
  */
-import type { Scope } from "effect"
-import { Context, Effect, Fiber, Option, Queue, Schedule } from "effect"
+import { Context, Effect, Fiber, Option, Queue, Schedule, type Scope, Semaphore } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
 import type { Report } from "../actors/DirectiveCommand.ts"
@@ -31,6 +31,8 @@ export interface Connection {
 }
 
 export interface DaemonSession {
+  /** Records that the daemon is here, and gives it tasks from then on. */
+  readonly begin: Effect.Effect<void, ActorUnavailable>
   readonly receive: (frame: DaemonFrame) => Effect.Effect<void>
   /** The connection has ended. The daemon is suspect from now on, unless it has connected anew already. */
   readonly end: (reason: string) => Effect.Effect<void>
@@ -39,30 +41,34 @@ export interface DaemonSession {
 /** How many frames of one daemon may wait to be handled; it then waits with the next. */
 const framesCapacity = 256
 
-/** The scope is that of the server: it outlives the connection. */
-export const open = Effect.fnUntraced(function*(
+/** How many of its reports may wait for their directives. */
+const reportsWaitingMax = 256
+
+/** How long a daemon that was here before may take to say what it still has, before it is taken to have nothing else. */
+const firstHeartbeatMillisMax = 2_000
+
+/** How long an ending connection waits for what its daemon has said to be handled, in milliseconds. */
+const drainMillisMax = 2_000
+
+const retryReport = Schedule.spaced("1 second")
+
+const ended = "the connection has ended"
+
+/** A session that is yet to begin. The scope is that of the server: it outlives the connection. */
+export const make = Effect.fnUntraced(function*(
   connection: Connection
-): Effect.fn.Return<
-  DaemonSession,
-  ActorUnavailable,
-  Daemons | DaemonRegistries | Directives | TaskOutput | Scope.Scope
-> {
+): Effect.fn.Return<DaemonSession, never, Daemons | DaemonRegistries | Directives | TaskOutput | Scope.Scope> {
   const daemons = yield* Daemons
   const registries = yield* DaemonRegistries
   const directives = yield* Directives
   const output = yield* TaskOutput
   const directory = yield* TaskDirectory
+  const scope = yield* Effect.scope
   const { hostname, machineId, maxConcurrentTasks, ownerId, send } = connection
   const daemonId = daemonIdOf(ownerId, machineId)
-
-  yield* registries.ask(ownerId, { _tag: "Connect", daemonId, machineId, hostname, maxConcurrentTasks })
-  const before = keysOf(daemons.assignments(ownerId, daemonId))
   const session: Session = { daemonId, ownerId, hostname, maxConcurrentTasks, send, close: connection.close }
-  // The daemon is told its id before it can be given anything to do.
-  yield* send({ type: "authenticated", daemonId })
-  yield* daemons.connect(session)
 
-  let missing = before
+  let missing: ReadonlySet<string> = new Set()
   let isFirst = true
   let isOver = false
 
@@ -72,7 +78,10 @@ export const open = Effect.fnUntraced(function*(
     if (isOver) return
     const listed = new Set(activeTasks)
     const assignments = daemons.assignments(ownerId, daemonId)
-    const lacking = assignments.filter(({ taskId }) => !listed.has(taskId))
+    // What it has reported and is not dealt with yet is no longer on its list, and not missing either.
+    const lacking = assignments.filter(({ taskId }) =>
+      !listed.has(taskId) && !daemons.isReporting(ownerId, daemonId, taskId)
+    )
     // A frame may still be on its way to the daemon, so lacking a task once means nothing; except for what it was
     // given before this connection, which the first heartbeat settles.
     for (const assignment of lacking) {
@@ -86,7 +95,7 @@ export const open = Effect.fnUntraced(function*(
     }
     missing = keysOf(lacking)
     const own = new Set(assignments.map(({ taskId }) => taskId))
-    daemons.foreign(ownerId, daemonId, new Set(activeTasks.filter((taskId) => !own.has(taskId))))
+    daemons.foreign(ownerId, daemonId, activeTasks.filter((taskId) => !own.has(taskId)))
     if (!isFirst) return
     isFirst = false
     for (const taskId of listed) {
@@ -94,18 +103,44 @@ export const open = Effect.fnUntraced(function*(
         assignments.some((assignment) => assignment.taskId === taskId && assignment.interrupting)
       if (isUnwanted) yield* send({ type: "interruptTask", taskId, graceful: true })
     }
+    daemons.ready(session)
   })
 
+  const lines = new Map<TaskId, Semaphore.Semaphore>()
+  const places = yield* Semaphore.make(reportsWaitingMax)
+
+  /** Puts a report into the line of its task. What a daemon has reported it will not report again. */
   const report = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
     const { taskId } = report
+    const line = lines.get(taskId) ?? Semaphore.makeUnsafe(1)
+    lines.set(taskId, line)
+    const isDelivered = daemons.reporting(ownerId, daemonId, taskId)
+    yield* places.take(1)
+    yield* deliver(report).pipe(
+      line.withPermit,
+      Effect.ensuring(Effect.suspend(() => {
+        isDelivered()
+        if (!daemons.isReporting(ownerId, daemonId, taskId)) lines.delete(taskId)
+        return places.release(1)
+      })),
+      Effect.annotateLogs({ daemonId, taskId }),
+      Effect.forkIn(scope, { startImmediately: true })
+    )
+  })
+
+  const deliver = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
+    const { status, taskId } = report
     const known = directives.task(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId))
     if (known === undefined) return yield* refuse(taskId)
     yield* directives.ask(known, { _tag: "ReportTask", daemonId, ...report }, { ownerId }).pipe(
-      // What a daemon has reported it will not report again: it is kept until the directive can take it.
-      Effect.tapError((error) => Effect.logWarning("A report waits", error)),
-      Effect.retry({ while: (error) => error._tag === "ActorUnavailable", schedule: Schedule.spaced("1 second") }),
-      Effect.catch(() => refuse(taskId))
+      Effect.tapError((error) =>
+        error._tag === "ActorUnavailable" ? Effect.logWarning(`A report waits: ${error.message}`) : Effect.void
+      ),
+      Effect.retry({ while: (error) => error._tag === "ActorUnavailable", schedule: retryReport }),
+      Effect.catch(() => refuse(taskId)),
+      Effect.catchDefect((defect) => Effect.logError("A report could not be handled", defect))
     )
+    if (status !== "starting" && status !== "running") daemons.finished(ownerId, daemonId, taskId)
   })
 
   const refuse = (taskId: TaskId) =>
@@ -131,6 +166,8 @@ export const open = Effect.fnUntraced(function*(
       }
       case "taskOutput":
       case "taskProgress": {
+        // What it says of a task that was taken from it is nobody's output, but no mistake of the daemon's either.
+        if (daemons.isForeign(ownerId, daemonId, frame.taskId)) return
         if (!daemons.assignments(ownerId, daemonId).some(({ taskId }) => taskId === frame.taskId)) {
           return yield* refuse(frame.taskId)
         }
@@ -150,7 +187,19 @@ export const open = Effect.fnUntraced(function*(
       Effect.ignore
     )
   )
+
   return {
+    begin: Effect.gen(function*() {
+      // It has its place before it is recorded: an earlier connection that ends meanwhile must not take it along.
+      yield* daemons.connect(session)
+      const connect = { _tag: "Connect", daemonId, machineId, hostname, maxConcurrentTasks } as const
+      const { wasKnown } = yield* registries.ask(ownerId, connect)
+      missing = keysOf(daemons.assignments(ownerId, daemonId))
+      yield* send({ type: "authenticated", daemonId })
+      if (!wasKnown) return daemons.ready(session)
+      const ready = Effect.sync(() => daemons.ready(session))
+      yield* Effect.forkIn(Effect.delay(ready, firstHeartbeatMillisMax), scope)
+    }),
     receive: (frame) => Effect.asVoid(Queue.offer(frames, frame)),
     end: Effect.fnUntraced(function*(reason) {
       isOver = true
@@ -160,15 +209,11 @@ export const open = Effect.fnUntraced(function*(
           Effect.catch((error) => Effect.logWarning("A daemon's leave was not recorded", error))
         )
       }
-      yield* Effect.timeoutOption(Fiber.await(worker), drainMillisMax)
+      const settled = Effect.andThen(Fiber.await(worker), places.take(reportsWaitingMax))
+      yield* Effect.timeoutOption(settled, drainMillisMax)
     })
   }
 })
-
-/** How long an ending connection waits for what its daemon has said to be handled, in milliseconds. */
-const drainMillisMax = 2_000
-
-const ended = "the connection has ended"
 
 const keyOf = ({ handOver, taskId }: Assignment): string => `${taskId} ${handOver}`
 const keysOf = (assignments: ReadonlyArray<Assignment>): ReadonlySet<string> => new Set(assignments.map(keyOf))

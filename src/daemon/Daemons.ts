@@ -35,19 +35,15 @@ export interface Wanted {
   readonly excluded: ReadonlyArray<DaemonId>
 }
 
-export interface DaemonView {
-  readonly daemonId: DaemonId
-  readonly hostname: string
-  readonly maxConcurrentTasks: number
-  readonly connected: boolean
-  readonly activeTasks: ReadonlyArray<TaskId>
-}
-
 interface Entry {
   readonly tasks: Map<TaskId, Assignment>
-  /** Tasks that the daemon says it has and that are not assigned to it (any more): they take room all the same. */
-  foreign: ReadonlySet<TaskId>
+  /** What the daemon may be doing although it is not assigned to it (any more): it takes room all the same. */
+  readonly foreign: Set<TaskId>
+  /** How many reports of a task are on their way to its directive. */
+  readonly reporting: Map<TaskId, number>
   session: Session | undefined
+  isReady: boolean
+  isLost: boolean
 }
 
 interface Fleet {
@@ -62,39 +58,69 @@ interface Fleet {
   slotsGiven: number
   /** Directives that were woken and have not asked yet: a free slot is kept for each. */
   readonly turns: Set<DirectiveId>
-  /** Directives for whose tasks only excluded daemons have room: another daemon would help, more room would not. */
+  /** Directives for whose tasks only excluded daemons have room: more room there would not help. */
   readonly particular: Map<DirectiveId, () => void>
 }
 
+/** Where a task is: which daemon has it, or is to have it. */
+export interface Place {
+  readonly taskId: TaskId
+  readonly daemonId: DaemonId
+}
+
 export class Daemons extends Context.Service<Daemons, {
-  /** Takes the place of an earlier session of the same daemon, which is closed. */
+  /** Takes the place of an earlier session of the same daemon, which is closed. It gets tasks when it is ready. */
   connect(session: Session): Effect.Effect<void>
+  /** What the daemon is doing is known as well as it will be: from now on it gets tasks. */
+  ready(session: Session): void
   /** False when another session has taken its place already. */
   disconnect(session: Session): boolean
   /**
    * Gives daemons to the first of the wanted tasks, the least loaded first. If more is wanted than there is room for,
-   * `wake` is called once there is.
+   * `wake` is called once there is. The slots of the `ending` tasks count as free, for this directive only: until it is
+   * in the log that they end, and they are released, nobody else gets their place.
    */
   assign(
     ownerId: OwnerId,
     directiveId: DirectiveId,
     wanted: Iterable<Wanted>,
-    wake: () => void
-  ): ReadonlyArray<{ readonly taskId: TaskId; readonly daemonId: DaemonId }>
-  /** The log says that the daemon has this task, connected or not. */
-  occupy(ownerId: OwnerId, daemonId: DaemonId, assignment: Assignment): void
+    wake: () => void,
+    ending?: ReadonlyArray<Place>
+  ): ReadonlyArray<Place>
+  /** The daemon does not have the task any more. */
   release(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
-  /** Takes back all that a directive holds or waits for, because its actor has ended or starts anew. */
-  forget(ownerId: OwnerId, directiveId: DirectiveId): void
+  /** The task is not the daemon's any more, but it is still at it, and its slot is not free until it says otherwise. */
+  drain(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
+  /** A directive starts anew: what the log says takes the place of all that it held and waited for. */
+  restore(
+    ownerId: OwnerId,
+    directiveId: DirectiveId,
+    held: Iterable<Assignment & { readonly daemonId: DaemonId }>
+  ): void
+  /** A directive does not run: what it holds stays, but nobody waits until it has had its turn. */
+  withdraw(ownerId: OwnerId, directiveId: DirectiveId): void
   /** What a daemon said it is doing, apart from what is assigned to it. */
-  foreign(ownerId: OwnerId, daemonId: DaemonId, tasks: ReadonlySet<TaskId>): void
+  foreign(ownerId: OwnerId, daemonId: DaemonId, tasks: Iterable<TaskId>): void
+  /** Whether a daemon may be doing a task that is not assigned to it. */
+  isForeign(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): boolean
+  /** A daemon said that a task has ended. If it was not assigned to it, its slot is free from now on. */
+  finished(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
+  /** A daemon that is away stays away too long: its tasks are taken from it. It may still be at them when it is back. */
+  lose(ownerId: OwnerId, daemonId: DaemonId): void
+  /** What is still assigned to lost daemons. */
+  abandoned(ownerId: OwnerId): ReadonlyArray<Assignment & { readonly daemonId: DaemonId }>
+  /** A report of a task is on its way to its directive, until the answer is called. */
+  reporting(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): () => void
+  /** Whether the daemon has said something of the task that its directive does not know yet. */
+  isReporting(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): boolean
   /** What is assigned to a daemon. */
   assignments(ownerId: OwnerId, daemonId: DaemonId): ReadonlyArray<Assignment>
   /** Asks a daemon to stop a task, now or when it is back. */
   interrupt(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): Effect.Effect<void>
   /** False when the daemon is not connected or its connection cannot take the frame. */
   send(ownerId: OwnerId, daemonId: DaemonId, frame: ServerFrame): Effect.Effect<boolean>
-  view(ownerId: OwnerId): ReadonlyArray<DaemonView>
+  /** The connections of an owner's daemons, those that are not ready included. */
+  sessions(ownerId: OwnerId): ReadonlyArray<Session>
 }>()("makima-runtime/daemon/Daemons") {
   static readonly layer = Layer.sync(Daemons, () => {
     const fleets = new Map<OwnerId, Fleet>()
@@ -114,7 +140,14 @@ export class Daemons extends Context.Service<Daemons, {
     }
     const entryOf = (ownerId: OwnerId, daemonId: DaemonId): Entry => {
       const { daemons } = fleetOf(ownerId)
-      const entry = daemons.get(daemonId) ?? { tasks: new Map(), foreign: new Set(), session: undefined }
+      const entry = daemons.get(daemonId) ?? {
+        tasks: new Map(),
+        foreign: new Set(),
+        reporting: new Map(),
+        session: undefined,
+        isReady: false,
+        isLost: false
+      }
       daemons.set(daemonId, entry)
       return entry
     }
@@ -128,34 +161,43 @@ export class Daemons extends Context.Service<Daemons, {
           const entry = entryOf(session.ownerId, session.daemonId)
           const before = entry.session
           entry.session = session
-          const fleet = fleetOf(session.ownerId)
-          for (const wake of fleet.particular.values()) wake()
-          fleet.particular.clear()
-          wakeWaiting(fleet)
+          entry.isReady = false
+          entry.isLost = false
           return before === undefined ? Effect.void : before.close
         }),
+      ready: (session) => {
+        const entry = entryOf(session.ownerId, session.daemonId)
+        if (entry.session !== session || entry.isReady) return
+        entry.isReady = true
+        offerRoom(fleetOf(session.ownerId))
+      },
       disconnect: (session) => {
         const entry = entryOf(session.ownerId, session.daemonId)
-        if (entry.session !== session) return false
+        if (entry.session !== undefined && entry.session !== session) return false
         entry.session = undefined
-        entry.foreign = new Set()
+        entry.isReady = false
         return true
       },
-      assign: (ownerId, directiveId, wanted, wake) => {
+      assign: (ownerId, directiveId, wanted, wake, ending = []) => {
         const fleet = fleetOf(ownerId)
+        const endings = new Map<DaemonId, number>()
+        for (const { daemonId, taskId } of ending) {
+          const isHeld = fleet.daemons.get(daemonId)?.tasks.has(taskId) === true
+          if (isHeld) endings.set(daemonId, (endings.get(daemonId) ?? 0) + 1)
+        }
         const isNext = fleet.turns.delete(directiveId)
-        const free = roomOf(fleet) - fleet.turns.size
+        const free = roomOf(fleet, endings) - fleet.turns.size
         // Whoever waits comes first: what is left after them is for the one who asks, unless it is its turn.
         const others = fleet.waiting.size - (fleet.waiting.has(directiveId) ? 1 : 0)
         let room = Math.max(free - others, isNext ? Math.min(1, free) : 0)
-        const assigned: Array<{ readonly taskId: TaskId; readonly daemonId: DaemonId }> = []
+        const assigned: Array<Place> = []
         let lacks: "room" | "another daemon" | undefined
         for (const { excluded, handOver, taskId } of wanted) {
           if (room <= 0) {
             lacks = "room"
             break
           }
-          const daemonId = leastLoaded(fleet, excluded)
+          const daemonId = leastLoaded(fleet, excluded, endings)
           if (daemonId === undefined) {
             lacks = "another daemon"
             continue
@@ -177,31 +219,62 @@ export class Daemons extends Context.Service<Daemons, {
         wakeWaiting(fleet, directiveId)
         return assigned
       },
-      occupy: (ownerId, daemonId, assignment) => {
-        entryOf(ownerId, daemonId).tasks.set(assignment.taskId, assignment)
-      },
       release: (ownerId, daemonId, taskId) => {
-        if (entryOf(ownerId, daemonId).tasks.delete(taskId)) wakeWaiting(fleetOf(ownerId))
+        if (entryOf(ownerId, daemonId).tasks.delete(taskId)) offerRoom(fleetOf(ownerId))
       },
-      forget: (ownerId, directiveId) => {
+      drain: (ownerId, daemonId, taskId) => {
+        const { foreign, tasks } = entryOf(ownerId, daemonId)
+        if (tasks.delete(taskId)) foreign.add(taskId)
+      },
+      restore: (ownerId, directiveId, held) => {
         const fleet = fleetOf(ownerId)
-        fleet.waiting.delete(directiveId)
-        fleet.turns.delete(directiveId)
-        fleet.particular.delete(directiveId)
-        fleet.served.delete(directiveId)
+        leaveLine(fleet, directiveId)
         for (const { tasks } of fleet.daemons.values()) {
           for (const assignment of tasks.values()) {
             if (assignment.directiveId === directiveId) tasks.delete(assignment.taskId)
           }
         }
-        wakeWaiting(fleet)
+        for (const { daemonId, ...assignment } of held) {
+          entryOf(ownerId, daemonId).tasks.set(assignment.taskId, assignment)
+        }
+        offerRoom(fleet)
+      },
+      withdraw: (ownerId, directiveId) => {
+        const fleet = fleetOf(ownerId)
+        leaveLine(fleet, directiveId)
+        offerRoom(fleet)
       },
       foreign: (ownerId, daemonId, tasks) => {
-        const entry = entryOf(ownerId, daemonId)
-        const had = entry.foreign.size
-        entry.foreign = tasks
-        if (tasks.size < had) wakeWaiting(fleetOf(ownerId))
+        const { foreign } = entryOf(ownerId, daemonId)
+        foreign.clear()
+        for (const taskId of tasks) foreign.add(taskId)
+        offerRoom(fleetOf(ownerId))
       },
+      isForeign: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).foreign.has(taskId),
+      finished: (ownerId, daemonId, taskId) => {
+        if (entryOf(ownerId, daemonId).foreign.delete(taskId)) offerRoom(fleetOf(ownerId))
+      },
+      lose: (ownerId, daemonId) => {
+        const entry = entryOf(ownerId, daemonId)
+        // It came back while its loss was recorded, and keeps what it has.
+        if (entry.session !== undefined) return
+        entry.isLost = true
+        for (const taskId of entry.tasks.keys()) entry.foreign.add(taskId)
+      },
+      abandoned: (ownerId) =>
+        [...fleetOf(ownerId).daemons].flatMap(([daemonId, { isLost, tasks }]) =>
+          isLost ? [...tasks.values()].map((assignment) => ({ ...assignment, daemonId })) : []
+        ),
+      reporting: (ownerId, daemonId, taskId) => {
+        const { reporting } = entryOf(ownerId, daemonId)
+        reporting.set(taskId, (reporting.get(taskId) ?? 0) + 1)
+        return () => {
+          const left = reporting.get(taskId)! - 1
+          if (left === 0) reporting.delete(taskId)
+          else reporting.set(taskId, left)
+        }
+      },
+      isReporting: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).reporting.has(taskId),
       assignments: (ownerId, daemonId) => [...entryOf(ownerId, daemonId).tasks.values()],
       interrupt: (ownerId, daemonId, taskId) => {
         const { tasks } = entryOf(ownerId, daemonId)
@@ -210,39 +283,58 @@ export class Daemons extends Context.Service<Daemons, {
         return Effect.asVoid(send(ownerId, daemonId, { type: "interruptTask", taskId, graceful: true }))
       },
       send,
-      view: (ownerId) =>
-        [...fleetOf(ownerId).daemons].flatMap(([daemonId, { session, tasks }]) =>
-          session === undefined ? [] : [{
-            daemonId,
-            hostname: session.hostname,
-            maxConcurrentTasks: session.maxConcurrentTasks,
-            connected: true,
-            activeTasks: [...tasks.keys()]
-          }]
-        )
+      sessions: (ownerId) =>
+        [...fleetOf(ownerId).daemons.values()].flatMap(({ session }) => session === undefined ? [] : [session])
     })
   })
 }
 
-/** A daemon that takes no tasks at all is a relay or a spectator and never has room. */
-const freeOf = ({ foreign, session, tasks }: Entry): number =>
-  session === undefined ? 0 : Math.max(0, session.maxConcurrentTasks - tasks.size - foreign.size)
+/** Tasks of a daemon whose slots count as free for the one who asks. */
+type Endings = ReadonlyMap<DaemonId, number>
+const noEndings: Endings = new Map()
 
-const roomOf = (fleet: Fleet): number => {
+const loadOf = ({ foreign, tasks }: Entry): number => {
+  let load = tasks.size
+  for (const taskId of foreign) if (!tasks.has(taskId)) load += 1
+  return load
+}
+
+/** A daemon that takes no tasks at all is a relay or a spectator and never has room. */
+const freeOf = (entry: Entry, ending = 0): number =>
+  entry.session === undefined || !entry.isReady
+    ? 0
+    : Math.max(0, entry.session.maxConcurrentTasks - loadOf(entry) + ending)
+
+const roomOf = (fleet: Fleet, endings = noEndings): number => {
   let room = 0
-  for (const entry of fleet.daemons.values()) room += freeOf(entry)
+  for (const [daemonId, entry] of fleet.daemons) room += freeOf(entry, endings.get(daemonId))
   return room
 }
 
 /** Among daemons with room: the one with the fewest tasks, and of several the one that was known first. */
-const leastLoaded = (fleet: Fleet, excluded: ReadonlyArray<DaemonId>): DaemonId | undefined => {
+const leastLoaded = (fleet: Fleet, excluded: ReadonlyArray<DaemonId>, endings: Endings): DaemonId | undefined => {
   let best: { readonly daemonId: DaemonId; readonly load: number } | undefined
   for (const [daemonId, entry] of fleet.daemons) {
-    if (freeOf(entry) === 0 || excluded.includes(daemonId)) continue
-    const load = entry.tasks.size + entry.foreign.size
+    const ending = endings.get(daemonId) ?? 0
+    if (freeOf(entry, ending) === 0 || excluded.includes(daemonId)) continue
+    const load = loadOf(entry) - ending
     if (best === undefined || load < best.load) best = { daemonId, load }
   }
   return best?.daemonId
+}
+
+const leaveLine = (fleet: Fleet, directiveId: DirectiveId): void => {
+  fleet.waiting.delete(directiveId)
+  fleet.turns.delete(directiveId)
+  fleet.particular.delete(directiveId)
+}
+
+/** There may be room where there was none, perhaps where somebody who is particular can use it. */
+const offerRoom = (fleet: Fleet): void => {
+  const particular = [...fleet.particular.values()]
+  fleet.particular.clear()
+  for (const wake of particular) wake()
+  wakeWaiting(fleet)
 }
 
 /** Wakes as many of those who wait as there is room for. `except` has just asked. */

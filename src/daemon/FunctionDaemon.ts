@@ -3,10 +3,10 @@
  *
  * It is a daemon as all others to the rest of the runtime: it has a place in the log, slots, and can be lost.
  */
-import { Cause, Effect, Exit, FiberMap, Queue } from "effect"
+import { Cause, Effect, Exit, FiberMap, Queue, Schedule } from "effect"
 import type { OwnerId, TaskId } from "../events/Ids.ts"
-import { open } from "./DaemonSession.ts"
-import type { ServerFrame, SpawnTask } from "./Protocol.ts"
+import { make } from "./DaemonSession.ts"
+import { HeartbeatMillis, type ServerFrame, type SpawnTask } from "./Protocol.ts"
 
 export interface Options {
   readonly ownerId: OwnerId
@@ -24,7 +24,7 @@ export type Work = (
 /** Connects the function as a daemon for as long as the scope is open. */
 export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTasks, ownerId }: Options, work: Work) {
   const frames = yield* Queue.unbounded<ServerFrame>()
-  const session = yield* open({
+  const session = yield* make({
     ownerId,
     machineId,
     hostname: machineId,
@@ -35,20 +35,23 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
   // Last added, first run: the tasks are interrupted and reported while the session still takes reports.
   yield* Effect.addFinalizer(() => session.end("the host took it away"))
   const tasks = yield* FiberMap.make<TaskId>()
+  /** The latest hand-over of each task that is under way: reports belong to it. */
+  const handOvers = new Map<TaskId, number>()
 
   const carryOut = Effect.fnUntraced(function*(task: SpawnTask) {
-    const { handOver, taskId } = task
+    const { taskId } = task
     yield* session.receive({
       type: "taskStatusChange",
       taskId,
       oldStatus: "starting",
       newStatus: "running",
-      handOver
+      handOver: task.handOver
     })
-    const output = (text: string) =>
-      session.receive({ type: "taskOutput", taskId, output: text, isPartial: true, handOver })
+    const output = (text: string) => session.receive({ type: "taskOutput", taskId, output: text, isPartial: true })
     yield* work(task, output).pipe(
       Effect.onExit((exit) => {
+        const handOver = handOvers.get(taskId)!
+        handOvers.delete(taskId)
         if (Exit.isSuccess(exit)) return session.receive({ type: "taskComplete", taskId, success: true, handOver })
         if (Cause.hasInterruptsOnly(exit.cause)) {
           return session.receive({
@@ -74,6 +77,7 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
     Effect.flatMap((frame) => {
       switch (frame.type) {
         case "spawnTask":
+          handOvers.set(frame.taskId, frame.handOver)
           return FiberMap.run(tasks, frame.taskId, carryOut(frame), { onlyIfMissing: true, startImmediately: true })
         case "interruptTask":
           return FiberMap.remove(tasks, frame.taskId)
@@ -85,5 +89,12 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
     }),
     Effect.forever,
     Effect.forkScoped
+  )
+
+  yield* session.begin
+  // The first one says that whatever this daemon had before this process is not here any more.
+  yield* Effect.suspend(() => session.receive({ type: "heartbeat", activeTasks: [...handOvers.keys()] })).pipe(
+    Effect.repeat(Schedule.spaced(yield* HeartbeatMillis)),
+    Effect.forkScoped({ startImmediately: true })
   )
 })

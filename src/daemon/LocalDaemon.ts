@@ -14,7 +14,7 @@ import * as AgentTools from "./internal/agentTools.ts"
 import { repositoryVariables } from "./internal/git.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as ServerConnection from "./internal/serverConnection.ts"
-import { heartbeatMillis, type SpawnTask } from "./Protocol.ts"
+import { HeartbeatMillis, type SpawnTask } from "./Protocol.ts"
 import { Worktrees } from "./Worktrees.ts"
 
 export { DaemonRefused } from "./internal/serverConnection.ts"
@@ -80,7 +80,8 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
   const scope = yield* Effect.scope
   const maxTasks = options.maxTasks ?? maxTasksDefault
   const tools = yield* AgentTools.install(options.workDir, options.makima)
-  const outbox = Outbox.make()
+  const heartbeatMillis = yield* HeartbeatMillis
+  const outbox = Outbox.make(heartbeatMillis)
   const tasks = new Map<TaskId, Task>()
   /** Those of `tasks`, and those that have reported and are tidying up. */
   const fibers = new Set<Fiber.Fiber<void>>()

@@ -4,14 +4,16 @@
  * What a frame means is decided by `Directive.ts` and `DaemonRegistry.ts`; the two ends are `DaemonEndpoint.ts` and
  * `LocalDaemon.ts`.
  */
-import { Schema } from "effect"
+import { Context, Schema } from "effect"
 import { DaemonId, DirectiveId, TaskId } from "../events/Ids.ts"
 
 /** The largest frame either side takes, in bytes. */
 export const frameBytesMax = 1024 * 1024
 
-/** Milliseconds between two heartbeats. Three missed ones end a session. */
-export const heartbeatMillis = 30_000
+/** Milliseconds between two heartbeats. Three missed ones end a session, so both sides have to agree on it. */
+export const HeartbeatMillis = Context.Reference("makima-runtime/daemon/HeartbeatMillis", {
+  defaultValue: () => 30_000
+})
 
 /** The status of a task as daemons report it. The first three mean that it is still going. */
 export const ReportedStatus = Schema.Literals([

@@ -24,8 +24,9 @@ export const connectDaemon = Effect.fnUntraced(function*(ownerId: OwnerId, machi
     send: (frame) => isReachable ? Effect.as(Queue.offer(frames, frame), true) : Effect.succeed(false),
     close: Effect.void
   }
-  yield* registries.ask(ownerId, { _tag: "Connect", daemonId, machineId, hostname: machineId, maxConcurrentTasks })
   yield* daemons.connect(session)
+  yield* registries.ask(ownerId, { _tag: "Connect", daemonId, machineId, hostname: machineId, maxConcurrentTasks })
+  daemons.ready(session)
 
   const report = (
     task: SpawnTask,

@@ -5,8 +5,9 @@
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
 import { Cause, Clock, Deferred, Effect, Fiber, Queue, Result, type Scope, Stream } from "effect"
-import { EventLog, type EventLogError, type StoredEvent, type VersionConflict } from "../../events/EventLog.ts"
-import { type Mailbox, type Message, refuseAll } from "./mailbox.ts"
+import { type Cause as EventCause, EventLog, type StoredEvent, type VersionConflict } from "../../events/EventLog.ts"
+import type { UnreadableEvent } from "../../events/Unreadable.ts"
+import { type About, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
 
 export interface Decided<State, Event, Answer> {
   readonly events: ReadonlyArray<Event>
@@ -15,7 +16,13 @@ export interface Decided<State, Event, Answer> {
 }
 
 /** What makes an actor of one kind: its rules, and what it does to the world once they are in the log. */
-export interface Behaviour<State, Command, Event extends StoredEvent, Answer, Rejection> {
+export interface Behaviour<
+  State,
+  Command extends { readonly _tag: string },
+  Event extends StoredEvent,
+  Answer,
+  Rejection
+> {
   readonly empty: (stream: string) => State
   readonly evolve: (state: State, event: Event) => State
   readonly decide: (
@@ -28,17 +35,22 @@ export interface Behaviour<State, Command, Event extends StoredEvent, Answer, Re
   readonly wake: Command
   /** When the actor wants that command next, in milliseconds since 1970. */
   readonly dueAt: (state: State, now: number) => number | undefined
-  /** A last command of a batch that depends on the rest of this process, such as which daemons have room. */
+  /**
+   * A last command of a batch that depends on the rest of this process, such as which daemons have room. The append may
+   * still fail, so nothing may be taken here that another actor could not do without, nor given away.
+   */
   readonly conclude?: (
     state: State,
     events: ReadonlyArray<Event>,
     now: number,
     self: Self<Command>
   ) => Command | undefined
-  /** Before the first message, with the state that the log gives. */
-  readonly recovered: (state: State, self: Self<Command>) => Effect.Effect<void>
+  /** With the state that the log gives: what the actor tells itself before it takes the first message. */
+  readonly recovered: (state: State) => ReadonlyArray<Command>
   /** After the events are in the log. It must not wait for this actor. */
   readonly react: (events: ReadonlyArray<Event>, state: State, self: Self<Command>) => Effect.Effect<void>
+  /** However the loop ends: nobody should count on the actor until it has recovered. */
+  readonly ended?: (state: State) => void
 }
 
 /** How an actor sends itself a message: whenever there is room, without being waited for. */
@@ -55,42 +67,48 @@ interface Current<State> {
 }
 
 /** Runs an actor until it fails or is interrupted. The mailbox outlives it, so that a restarted actor goes on there. */
-export const run = Effect.fnUntraced(function*<State, Command, Event extends StoredEvent, Answer, Rejection>(
-  stream: string,
-  behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
-  mailbox: Mailbox<Command, Answer, Rejection>
-): Effect.fn.Return<never, VersionConflict | EventLogError, EventLog | Scope.Scope> {
-  const log = yield* EventLog
-  const scope = yield* Effect.scope
-  const self: Self<Command> = {
-    tell: (command) =>
-      Effect.asVoid(Effect.forkIn(Queue.offer(mailbox, { command, commandId: undefined, reply: undefined }), scope)),
-    nudge: () => {
-      Queue.offerUnsafe(mailbox, { command: behaviour.wake, commandId: undefined, reply: undefined })
+export const run = Effect.fnUntraced(
+  function*<State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
+    stream: string,
+    behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
+    mailbox: Mailbox<Command, Answer, Rejection>
+  ): Effect.fn.Return<never, VersionConflict | EventLogError | UnreadableEvent, EventLog | Scope.Scope> {
+    const log = yield* EventLog
+    const scope = yield* Effect.scope
+    const self: Self<Command> = {
+      tell: (command) => Effect.asVoid(Effect.forkIn(Queue.offer(mailbox, unasked(command)), scope)),
+      nudge: () => {
+        Queue.offerUnsafe(mailbox, unasked(behaviour.wake))
+      }
+    }
+    const alarm = yield* makeAlarm(self.tell(behaviour.wake))
+
+    let current = yield* recover(log, stream, behaviour)
+    yield* Effect.addFinalizer(() => Effect.sync(() => behaviour.ended?.(current.state)))
+    const batch = Effect.fnUntraced(function*(messages: ReadonlyArray<Message<Command, Answer, Rejection>>) {
+      current = yield* handle(log, stream, behaviour, current, messages, self)
+      yield* alarm(behaviour.dueAt(current.state, yield* Clock.currentTimeMillis))
+    })
+
+    yield* batch(behaviour.recovered(current.state).map(unasked))
+    while (true) {
+      yield* Queue.peek(mailbox)
+      let messages: ReadonlyArray<Message<Command, Answer, Rejection>> = []
+      // Nothing is taken before it is sure to be settled: whatever ends this actor, nobody waits for it in vain.
+      yield* Effect.suspend(() => batch(messages = takeAll(mailbox))).pipe(
+        Effect.onExit((exit) =>
+          exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, because(exit.cause)))
+        )
+      )
     }
   }
-  const alarm = yield* makeAlarm(self.tell(behaviour.wake))
+)
 
-  let current = yield* recover(log, stream, behaviour)
-  yield* behaviour.recovered(current.state, self)
-  yield* alarm(behaviour.dueAt(current.state, yield* Clock.currentTimeMillis))
-  while (true) {
-    const messages = yield* Queue.takeAll(mailbox)
-    current = yield* handle(log, stream, behaviour, current, messages, self).pipe(
-      // Whatever ends this actor, nobody waits for it in vain.
-      Effect.onExit((exit) =>
-        exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, because(exit.cause)))
-      )
-    )
-    yield* alarm(behaviour.dueAt(current.state, yield* Clock.currentTimeMillis))
-  }
-})
-
-const recover = <State, Command, Event extends StoredEvent, Answer, Rejection>(
+const recover = <State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
   log: EventLog["Service"],
   stream: string,
   { empty, evolve }: Behaviour<State, Command, Event, Answer, Rejection>
-): Effect.Effect<Current<State>, EventLogError> =>
+): Effect.Effect<Current<State>, EventLogError | UnreadableEvent> =>
   log.read(stream).pipe(
     Stream.runFold(
       (): Current<State> => ({ state: empty(stream), version: 0, position: 0 }),
@@ -99,63 +117,74 @@ const recover = <State, Command, Event extends StoredEvent, Answer, Rejection>(
   )
 
 /** Decides all messages on top of each other, appends once, and only then replies and reacts. */
-const handle = Effect.fnUntraced(function*<State, Command, Event extends StoredEvent, Answer, Rejection>(
-  log: EventLog["Service"],
-  stream: string,
-  behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
-  current: Current<State>,
-  messages: ReadonlyArray<Message<Command, Answer, Rejection>>,
-  self: Self<Command>
-) {
-  const now = yield* Clock.currentTimeMillis
-  const events: Array<Event> = []
-  const outcomes: Array<Result.Result<Answer, Rejection>> = []
-  let { state } = current
-  for (const { command, commandId } of messages) {
-    const decision = behaviour.decide(state, command, now, commandId)
-    outcomes.push(Result.map(decision, ({ answer }) => answer))
-    if (Result.isFailure(decision)) continue
-    events.push(...decision.success.events)
-    state = decision.success.state
-  }
-  const conclusion = behaviour.conclude?.(state, events, now, self)
-  if (conclusion !== undefined) {
-    const decision = behaviour.decide(state, conclusion, now, undefined)
-    if (Result.isFailure(decision)) {
-      return yield* Effect.die(new Error(`${stream} rejected its own conclusion: ${String(decision.failure)}`))
+const handle = Effect.fnUntraced(
+  function*<State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
+    log: EventLog["Service"],
+    stream: string,
+    behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
+    current: Current<State>,
+    messages: ReadonlyArray<Message<Command, Answer, Rejection>>,
+    self: Self<Command>
+  ) {
+    const now = yield* Clock.currentTimeMillis
+    const events: Array<Event> = []
+    const causes: Array<EventCause> = []
+    const outcomes: Array<Result.Result<Answer, Rejection>> = []
+    let { state } = current
+    const take = (decided: Decided<State, Event, Answer>, about: EventCause, command: string | undefined) => {
+      for (const event of decided.events) {
+        const causationId = command ?? `${stream}@${current.version + events.length}`
+        command = undefined
+        events.push(event)
+        causes.push({ ...about, causationId })
+      }
+      state = decided.state
     }
-    events.push(...decision.success.events)
-    state = decision.success.state
-  }
-  const recorded = events.length === 0 ? [] : yield* log.append(
-    [{ stream, expected: current.version, events }],
-    { at: now, ...causeOf(messages) }
-  )
-  const next: Current<State> = {
-    state,
-    version: current.version + events.length,
-    position: recorded.at(-1)?.position ?? current.position
-  }
-  // A reply is a promise that the fact survives a crash, so it follows the append.
-  for (const [index, { reply }] of messages.entries()) {
-    if (reply === undefined) continue
-    const outcome = outcomes[index]!
-    Deferred.doneUnsafe(
-      reply,
-      Result.isSuccess(outcome)
-        ? Effect.succeed({ answer: outcome.success, position: next.position })
-        : Effect.fail(outcome.failure)
-    )
-  }
-  if (events.length > 0) yield* behaviour.react(events, state, self)
-  return next
-})
 
-/** A batch of one says what caused its events; in a larger one the commands that carry a key are in it as answers. */
-const causeOf = (messages: ReadonlyArray<{ readonly commandId: string | undefined }>) => {
-  const commandId = messages.length === 1 ? messages[0]!.commandId : undefined
-  return commandId === undefined ? {} : { commandId }
-}
+    for (const { about, command } of messages) {
+      const decision = behaviour.decide(state, command, now, about.commandId)
+      outcomes.push(Result.map(decision, ({ answer }) => answer))
+      if (Result.isSuccess(decision)) take(decision.success, idsOf(about), command._tag)
+    }
+    const conclusion = behaviour.conclude?.(state, events, now, self)
+    if (conclusion !== undefined) {
+      const decision = behaviour.decide(state, conclusion, now, undefined)
+      if (Result.isFailure(decision)) {
+        return yield* Effect.die(new Error(`${stream} rejected its own conclusion: ${String(decision.failure)}`))
+      }
+      // What follows from the batch belongs to the request whose events came last in it.
+      const { commandId: _, causationId: __, ...request } = causes.at(-1) ?? {}
+      take(decision.success, request, events.length === 0 ? conclusion._tag : undefined)
+    }
+
+    const recorded = events.length === 0
+      ? []
+      : yield* log.append([{ stream, expected: current.version, events, causes }], { at: now })
+    const next: Current<State> = {
+      state,
+      version: current.version + events.length,
+      position: recorded.at(-1)?.position ?? current.position
+    }
+    // A reply is a promise that the fact survives a crash, so it follows the append.
+    for (const [index, { reply }] of messages.entries()) {
+      if (reply === undefined) continue
+      const outcome = outcomes[index]!
+      Deferred.doneUnsafe(
+        reply,
+        Result.isSuccess(outcome)
+          ? Effect.succeed({ answer: outcome.success, position: next.position })
+          : Effect.fail(outcome.failure)
+      )
+    }
+    if (events.length > 0) yield* behaviour.react(events, state, self)
+    return next
+  }
+)
+
+const idsOf = ({ commandId, correlationId = commandId }: About): EventCause => ({
+  ...(commandId === undefined ? {} : { commandId }),
+  ...(correlationId === undefined ? {} : { correlationId })
+})
 
 /** One timer at a time: each new due time takes the place of the one before. */
 const makeAlarm = Effect.fnUntraced(function*(ring: Effect.Effect<void>) {

@@ -1,5 +1,5 @@
 /** How messages reach an actor, and how whoever waits for an answer always gets one. */
-import { Deferred, Effect, Queue, Schema } from "effect"
+import { Cause, Deferred, Effect, Queue, Schema } from "effect"
 
 /** How many messages may wait for one actor; whoever sends more waits until there is room. */
 export const mailboxCapacity = 1024
@@ -20,11 +20,18 @@ export interface Answered<Answer> {
   readonly position: number
 }
 
+/** What is said about a command beside the command itself. */
+export interface About {
+  /** Its idempotency key, where it has one. */
+  readonly commandId?: string
+  /** The id of the request that it came with. Without one, the idempotency key stands in for it. */
+  readonly correlationId?: string
+}
+
 /** A command on its way to an actor; never stored. */
 export interface Message<Command, Answer, Rejection> {
   readonly command: Command
-  /** The idempotency key of the command, where it has one. */
-  readonly commandId: string | undefined
+  readonly about: About
   /** Where the answer goes; nobody waits for it when undefined. */
   readonly reply: Deferred.Deferred<Answered<Answer>, Rejection | ActorUnavailable> | undefined
 }
@@ -35,13 +42,15 @@ export type Mailbox<Command, Answer, Rejection> = Queue.Queue<Message<Command, A
 export interface ActorRef<Command, Answer, Rejection> {
   readonly address: string
   /** Waits for the answer, which always comes, if only to say that the actor is unavailable. */
-  readonly ask: (
-    command: Command,
-    commandId?: string
-  ) => Effect.Effect<Answered<Answer>, Rejection | ActorUnavailable>
-  /** Does not wait for an answer, and does not learn what became of the command. */
+  readonly ask: (command: Command, about?: About) => Effect.Effect<Answered<Answer>, Rejection | ActorUnavailable>
+  /** Waits for room, but not for an answer, and does not learn what became of the command: it may be lost. */
   readonly tell: (command: Command) => Effect.Effect<void>
+  /** Waits for nothing: with a full mailbox the command is lost. */
+  readonly nudge: (command: Command) => void
 }
+
+/** A command that nobody waits for. */
+export const unasked = <Command>(command: Command) => ({ command, about: {}, reply: undefined })
 
 export const make = <Command, Answer, Rejection>(): Effect.Effect<Mailbox<Command, Answer, Rejection>> =>
   Queue.bounded(mailboxCapacity)
@@ -51,27 +60,46 @@ export const refTo = <Command, Answer, Rejection>(
   mailbox: Mailbox<Command, Answer, Rejection>
 ): ActorRef<Command, Answer, Rejection> => ({
   address,
-  ask: Effect.fnUntraced(function*(command, commandId) {
+  ask: Effect.fnUntraced(function*(command, about = {}) {
     const reply = yield* Deferred.make<Answered<Answer>, Rejection | ActorUnavailable>()
     // A closed mailbox takes nothing, and nothing would ever settle the reply.
-    if (!(yield* Queue.offer(mailbox, { command, commandId, reply }))) {
+    if (!(yield* Queue.offer(mailbox, { command, about, reply }))) {
       return yield* new ActorUnavailable({ address, because: "it has stopped" })
     }
     return yield* Deferred.await(reply)
   }),
-  tell: (command) => Effect.asVoid(Queue.offer(mailbox, { command, commandId: undefined, reply: undefined }))
+  tell: (command) => Effect.asVoid(Queue.offer(mailbox, unasked(command))),
+  nudge: (command) => {
+    Queue.offerUnsafe(mailbox, unasked(command))
+  }
 })
 
-/** Takes no more messages, and settles those that wait. */
-export const close = Effect.fnUntraced(function*<Command, Answer, Rejection>(
+/** Takes what is there, without waiting: whoever takes a message sees to it that it is settled. */
+export const takeAll = <Command, Answer, Rejection>(
+  mailbox: Mailbox<Command, Answer, Rejection>
+): ReadonlyArray<Message<Command, Answer, Rejection>> => {
+  const taken: Array<Message<Command, Answer, Rejection>> = []
+  while (taken.length < mailboxCapacity) {
+    const next = Queue.takeUnsafe(mailbox)
+    if (next?._tag !== "Success") break
+    taken.push(next.value)
+  }
+  return taken
+}
+
+/** Takes no more messages, and settles those that wait, also those that wait for room. */
+export const close = <Command, Answer, Rejection>(
   address: string,
   mailbox: Mailbox<Command, Answer, Rejection>,
   because: string
-) {
-  const waiting = yield* Queue.clear(mailbox)
-  yield* Queue.shutdown(mailbox)
-  refuseAll(address, waiting, because)
-})
+): Effect.Effect<void> =>
+  Effect.sync(() => {
+    // Nothing comes in behind those who are refused here, while those who waited for room still get their turn.
+    Queue.failCauseUnsafe(mailbox, Cause.interrupt())
+    for (let waiting = takeAll(mailbox); waiting.length > 0; waiting = takeAll(mailbox)) {
+      refuseAll(address, waiting, because)
+    }
+  })
 
 /** Settles every message that somebody waits for and that is not settled yet. */
 export const refuseAll = <Command, Answer, Rejection>(

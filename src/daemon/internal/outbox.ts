@@ -7,7 +7,7 @@
  */
 import { Effect, Latch } from "effect"
 import type { TaskId } from "../../events/Ids.ts"
-import { type DaemonFrame, heartbeatMillis } from "../Protocol.ts"
+import type { DaemonFrame } from "../Protocol.ts"
 
 export type Report = Extract<DaemonFrame, { readonly type: "taskStatusChange" | "taskComplete" }>
 type Output = Extract<DaemonFrame, { readonly type: "taskOutput" }>
@@ -20,9 +20,6 @@ const frameLengthMax = 32 * 1024
 
 /** Output is gathered for this long, so that a chatty agent is not a flood of frames. */
 const outputPause = "50 millis"
-
-/** The server notices a dead connection in this time, and so do we. */
-const unconfirmedMillis = 3 * heartbeatMillis
 
 /** Whether a report is the last one of its hand-over. */
 export const isFinal = (frame: Report): boolean => frame.type === "taskComplete" || frame.newStatus === "interrupted"
@@ -38,7 +35,9 @@ const parts = function*(text: string): Generator<string> {
   }
 }
 
-export const make = () => {
+export const make = (heartbeatMillis: number) => {
+  // The server notices a dead connection in this time, and so do we.
+  const unconfirmedMillis = 3 * heartbeatMillis
   const urgent = Latch.makeUnsafe(false)
   const soon = Latch.makeUnsafe(false)
   let waiting: Array<Report | Output> = []
