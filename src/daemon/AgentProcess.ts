@@ -5,10 +5,11 @@
  */
 import { NodeStream } from "@effect/platform-node"
 import { Context, Deferred, Duration, Effect, FileSystem, Schema, Stream } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
-import { open } from "node:fs/promises"
+import { execFile, spawn } from "node:child_process"
+import { closeSync, constants, openSync } from "node:fs"
+import { Socket } from "node:net"
 import { PassThrough } from "node:stream"
-import { stripVTControlCharacters } from "node:util"
+import { promisify, stripVTControlCharacters } from "node:util"
 
 /** The agent could not be started, or ended in another way than with exit status 0. */
 export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed", {
@@ -50,7 +51,8 @@ interface Ended {
 }
 
 interface Agent extends Running {
-  readonly child: ChildProcess
+  /** Where this process reads what the agent writes. */
+  readonly pipe: Socket
   readonly output: PassThrough
   readonly ended: Deferred.Deferred<Ended>
   readonly signal: (signal: "SIGTERM" | "SIGKILL") => void
@@ -71,30 +73,49 @@ const outputGrace = Duration.seconds(1)
 
 const tailLengthMax = 2000
 
+const asError = (cause: unknown): Error => cause instanceof Error ? cause : new Error(String(cause))
+
+const open = (path: string, flags: number) => Effect.try({ try: () => openSync(path, flags), catch: asError })
+const openScoped = (path: string, flags: number) =>
+  Effect.acquireRelease(open(path, flags), (fd) => Effect.sync(() => closeSync(fd)))
+
+const makeFifo = (path: string) =>
+  Effect.tryPromise({ try: () => promisify(execFile)("mkfifo", ["-m", "600", path]), catch: asError })
+
 /**
- * The prompt is a file without a name: an agent may read it whole, in part or not at all, or open `/dev/stdin`, which
- * cannot be done with the socket that Node would connect.
+ * What the agent reads and writes: a file and a pipe, both soon without a name. An agent may read its prompt whole, in
+ * part or not at all, and open `/dev/stdin`, `/dev/stdout` and `/dev/stderr`, which cannot be done with the sockets that
+ * Node would connect.
  */
-const openPrompt = Effect.fnUntraced(function*(prompt: string) {
+const openStandard = Effect.fnUntraced(function*(prompt: string) {
   const fs = yield* FileSystem.FileSystem
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "makima-prompt-" })
-  const path = `${directory}/prompt`
-  yield* fs.writeFileString(path, prompt, { mode: 0o600 })
-  return yield* Effect.acquireRelease(
-    Effect.tryPromise(() => open(path)),
-    (file) => Effect.promise(() => file.close())
-  )
+  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "makima-agent-" })
+  const [input, output] = [`${directory}/prompt`, `${directory}/output`]
+  yield* fs.writeFileString(input, prompt, { mode: 0o600 })
+  yield* makeFifo(output)
+  const pipe = new Socket({
+    fd: yield* open(output, constants.O_RDONLY | constants.O_NONBLOCK),
+    readable: true,
+    writable: false
+  })
+  yield* Effect.addFinalizer((exit) => Effect.sync(() => exit._tag === "Failure" && pipe.destroy()))
+  // Once it runs, only the agent and its children hold the other end: when they are gone, so is the output.
+  return {
+    stdin: yield* openScoped(input, constants.O_RDONLY),
+    stdout: yield* openScoped(output, constants.O_WRONLY),
+    pipe
+  }
 })
 
 const start = Effect.fnUntraced(function*(options: Options) {
   const ended = Deferred.makeUnsafe<Ended>()
-  const { fd } = yield* openPrompt(options.prompt)
+  const { pipe, stdin, stdout } = yield* openStandard(options.prompt)
   return yield* Effect.callback<Agent, Error>((resume) => {
     const child = spawn("/bin/sh", ["-c", guarded, "makima-agent", options.command], {
       cwd: options.cwd,
       env: options.env,
       detached: true,
-      stdio: [fd, "pipe", "ignore", "pipe"]
+      stdio: [stdin, stdout, "ignore", "pipe"]
     })
     const signal = (signal: "SIGTERM" | "SIGKILL") => {
       try {
@@ -103,9 +124,8 @@ const start = Effect.fnUntraced(function*(options: Options) {
         // Nobody is left in the group.
       }
     }
-    // Node throws the output of a process away that ends before somebody reads; so somebody does from the beginning.
     const output = new PassThrough().setEncoding("utf8")
-    child.stdout?.pipe(output)
+    pipe.on("error", () => output.end()).pipe(output)
     child.stdio[3]?.on("error", () => {})
     child.once("error", (error) => resume(Effect.fail(error)))
     child.once("exit", (code, name) => {
@@ -116,21 +136,21 @@ const start = Effect.fnUntraced(function*(options: Options) {
     })
     child.once("spawn", () => {
       const kill = Effect.sync(() => Deferred.isDoneUnsafe(ended) || signal("SIGKILL"))
-      resume(Effect.succeed({ pid: child.pid!, child, output, ended, signal, kill }))
+      resume(Effect.succeed({ pid: child.pid!, pipe, output, ended, signal, kill }))
     })
   })
 }, Effect.scoped)
 
-const stop = Effect.fnUntraced(function*({ child, ended, signal }: Agent) {
+const stop = Effect.fnUntraced(function*({ ended, pipe, signal }: Agent) {
   if (!Deferred.isDoneUnsafe(ended)) {
     // Nobody reads any more, and a full pipe would keep it from ending by itself.
-    child.stdout?.unpipe().resume()
+    pipe.unpipe().resume()
     signal("SIGTERM")
     yield* Effect.timeoutOption(Deferred.await(ended), yield* KillAfter)
     if (!Deferred.isDoneUnsafe(ended)) signal("SIGKILL")
     yield* Deferred.await(ended)
   }
-  child.stdout?.destroy()
+  pipe.destroy()
 })
 
 const outputOf = ({ ended, output }: Agent): Stream.Stream<string> =>

@@ -58,6 +58,14 @@ describe("AgentProcess", () => {
       assert.strictEqual(failure, undefined)
     }).pipe(Effect.provide(NodeServices.layer)))
 
+  it.live("lets an agent open its output by name, from wherever it writes", () =>
+    Effect.gen(function*() {
+      const command = "echo one >/dev/stderr; echo two | tee /dev/stdout; (echo three >>/dev/stdout) 2>/dev/null"
+      const { failure, output } = yield* runAgent(command)
+      assert.strictEqual(failure, undefined)
+      assert.strictEqual(output, "one\ntwo\ntwo\nthree\n")
+    }).pipe(Effect.provide(NodeServices.layer)))
+
   it.live("says how an agent failed, with its last lines as plain text", () =>
     Effect.gen(function*() {
       const { failure } = yield* runAgent("printf 'one\\n\\033[31mtwo\\033[0m\\a\\n'; echo three >&2; exit 3")
