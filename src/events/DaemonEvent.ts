@@ -1,5 +1,6 @@
 /** What can be said to have happened to the daemons of one owner: one stream an owner. Heartbeats are not events. */
 import { Schema } from "effect"
+import type * as Evolution from "./Evolution.ts"
 import { DaemonId } from "./Ids.ts"
 
 export const DaemonEvent = Schema.TaggedUnion({
@@ -15,3 +16,6 @@ export const DaemonEvent = Schema.TaggedUnion({
   DaemonLost: { daemonId: DaemonId }
 })
 export type DaemonEvent = typeof DaemonEvent.Type
+
+/** The types whose stored shape has changed, with all their versions. The others are of version 1. */
+export const daemonEventChanged: Evolution.Changed<typeof DaemonEvent.cases> = {}

@@ -1,9 +1,11 @@
 /**
  * What can be said to have happened to a directive, its steps, its tasks and its memories: one stream a directive.
  *
- * Stored for ever. A new field is optional; a changed meaning is a new event. Times are milliseconds since 1970, UTC.
+ * Stored for ever. A new field is optional; a changed shape is a new version; a changed meaning is a new event. Times are
+ * milliseconds since 1970, UTC.
  */
 import { Schema } from "effect"
+import type * as Evolution from "./Evolution.ts"
 import { DaemonId, DirectiveId, OwnerId, StepId, TaskId } from "./Ids.ts"
 
 const Count = Schema.Natural
@@ -115,3 +117,6 @@ export const DirectiveEvent = Schema.TaggedUnion({
   CommandAnswered: { commandId: Schema.String, answer: Schema.Json }
 })
 export type DirectiveEvent = typeof DirectiveEvent.Type
+
+/** The types whose stored shape has changed, with all their versions. The others are of version 1. */
+export const directiveEventChanged: Evolution.Changed<typeof DirectiveEvent.cases> = {}

@@ -10,6 +10,8 @@ import { DaemonEvent } from "./DaemonEvent.ts"
 import { DirectiveEvent } from "./DirectiveEvent.ts"
 import { follow } from "./internal/follow.ts"
 import { SupervisorEvent } from "./SupervisorEvent.ts"
+import { type LoggedEvent, type Unreadable, type UnreadableEvent, untilUnreadable } from "./Unreadable.ts"
+import * as Vocabulary from "./Vocabulary.ts"
 
 /** Every event that is ever stored. Tags are unique over all kinds of streams. */
 export const StoredEvent = Schema.Union([DirectiveEvent, DaemonEvent, SupervisorEvent])
@@ -29,13 +31,17 @@ export interface Cause {
 }
 
 /** An event with its place in the log. `at` is milliseconds since 1970, UTC. */
-export interface RecordedEvent<E extends StoredEvent = StoredEvent> extends Cause {
+export interface RecordedEvent<E extends StoredEvent | Unreadable = StoredEvent> extends Cause {
   readonly position: number
   readonly stream: string
   readonly version: number
+  /** The version of its type as which it is stored. */
   readonly schemaVersion: number
   readonly at: number
+  /** In today's shape. */
   readonly event: E
+  /** What is stored, where that is of an older version. */
+  readonly stored?: Schema.Json
 }
 
 /**
@@ -63,7 +69,7 @@ export class VersionConflict extends Schema.TaggedError<VersionConflict>()("Vers
   }
 }
 
-/** The store cannot be reached, refused the append, or holds something that does not decode. */
+/** The store cannot be reached, or refused the append. */
 export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLogError", {
   method: Schema.String,
   cause: Schema.Defect()
@@ -82,58 +88,74 @@ export class EventLog extends Context.Service<EventLog, {
     appends: ReadonlyArray<StreamAppend>,
     about: Cause & { readonly at: number }
   ): Effect.Effect<ReadonlyArray<RecordedEvent>, VersionConflict | EventLogError>
-  /** The events of one stream with a version over `after`, oldest first, up to now. */
-  read(stream: string, options?: { readonly after?: number }): Stream.Stream<RecordedEvent, EventLogError>
-  /** The events of all streams with a position over `after`, oldest first, up to now. */
-  readAll(options?: { readonly after?: number }): Stream.Stream<RecordedEvent, EventLogError>
+  /**
+   * The events of one stream with a version over `after`, oldest first, up to now. It fails where an event cannot be
+   * read, after those before it.
+   */
+  read(
+    stream: string,
+    options?: { readonly after?: number }
+  ): Stream.Stream<RecordedEvent, EventLogError | UnreadableEvent>
+  /**
+   * The events of all streams with a position over `after`, oldest first, up to now. One that cannot be read is there as
+   * `Unreadable`: it concerns nobody but its stream.
+   */
+  readAll(options?: { readonly after?: number }): Stream.Stream<LoggedEvent, EventLogError>
   /** As `readAll`, and then on and on as events are committed: each event once, in order, none left out. */
-  subscribe(options?: { readonly after?: number }): Stream.Stream<RecordedEvent, EventLogError>
+  subscribe(options?: { readonly after?: number }): Stream.Stream<LoggedEvent, EventLogError>
   /** The position of the newest event, 0 in an empty log. */
   readonly head: Effect.Effect<number, EventLogError>
 }>()("makima-runtime/events/EventLog") {
-  /** Keeps the events in this process and forgets them with it: for rules, simulation and tests. */
-  static readonly layerMemory = Layer.effect(
-    EventLog,
-    Effect.gen(function*() {
-      const all: Array<RecordedEvent> = []
-      const streams = new Map<string, Array<RecordedEvent>>()
-      const heads = yield* PubSub.sliding<number>(1)
+  /** As `layerMemory`, with what is in it already. */
+  static readonly layerMemoryWith = (past: ReadonlyArray<LoggedEvent>) =>
+    Layer.effect(
+      EventLog,
+      Effect.gen(function*() {
+        const all: Array<LoggedEvent> = [...past]
+        const streams = Map.groupBy(past, ({ stream }) => stream)
+        const heads = yield* PubSub.sliding<number>(1)
 
-      const append = Effect.fnUntraced(
-        function*(appends: ReadonlyArray<StreamAppend>, { at, ...cause }: Cause & { readonly at: number }) {
-          for (const { expected, stream } of appends) {
-            const actual = streams.get(stream)?.length ?? 0
-            if (!meets(expected, actual)) return yield* new VersionConflict({ stream, expected, actual })
-          }
-          const recorded: Array<RecordedEvent> = []
-          for (const { causes, events, stream } of appends) {
-            const past = streams.get(stream) ?? []
-            streams.set(stream, past)
-            for (const [i, event] of events.entries()) {
-              const place = { position: all.length + 1, stream, version: past.length + 1, schemaVersion: 1 }
-              const entry = { ...place, at, event, ...(causes?.[i] ?? cause) }
-              past.push(entry)
-              all.push(entry)
-              recorded.push(entry)
+        const append = Effect.fnUntraced(
+          function*(appends: ReadonlyArray<StreamAppend>, { at, ...cause }: Cause & { readonly at: number }) {
+            for (const { expected, stream } of appends) {
+              const actual = streams.get(stream)?.length ?? 0
+              if (!meets(expected, actual)) return yield* new VersionConflict({ stream, expected, actual })
             }
+            const recorded: Array<RecordedEvent> = []
+            for (const { causes, events, stream } of appends) {
+              const past = streams.get(stream) ?? []
+              streams.set(stream, past)
+              for (const [i, event] of events.entries()) {
+                const place = { position: all.length + 1, stream, version: past.length + 1 }
+                const schemaVersion = Vocabulary.versionOf(event)
+                const entry = { ...place, schemaVersion, at, event, ...(causes?.[i] ?? cause) }
+                past.push(entry)
+                all.push(entry)
+                recorded.push(entry)
+              }
+            }
+            if (recorded.length > 0) yield* PubSub.publish(heads, all.length)
+            return recorded
           }
-          if (recorded.length > 0) yield* PubSub.publish(heads, all.length)
-          return recorded
-        }
-      )
+        )
 
-      const pageAfter = (after: number) => Effect.sync(() => all.slice(after, after + 1000))
+        const pageAfter = (after: number) => Effect.sync(() => all.slice(after, after + 1000))
 
-      return EventLog.of({
-        append,
-        read: (stream, options) =>
-          Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).slice(options?.after ?? 0))),
-        readAll: (options) => Stream.suspend(() => Stream.fromIterable(all.slice(options?.after ?? 0))),
-        subscribe: (options) => follow(pageAfter, heads, options?.after ?? 0),
-        head: Effect.sync(() => all.length)
+        return EventLog.of({
+          append,
+          read: (stream, options) =>
+            untilUnreadable(
+              Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).slice(options?.after ?? 0)))
+            ),
+          readAll: (options) => Stream.suspend(() => Stream.fromIterable(all.slice(options?.after ?? 0))),
+          subscribe: (options) => follow(pageAfter, heads, options?.after ?? 0),
+          head: Effect.sync(() => all.length)
+        })
       })
-    })
-  )
+    )
+
+  /** Keeps the events in this process and forgets them with it: for rules, simulation and tests. */
+  static readonly layerMemory = this.layerMemoryWith([])
 }
 
 /** Whether a stream at version `actual` is where the append takes it to be. */

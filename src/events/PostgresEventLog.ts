@@ -7,12 +7,13 @@
  */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { Effect, Layer, Option, PubSub, Queue, Stream } from "effect"
-import { EventLog, type EventLogError, type RecordedEvent } from "./EventLog.ts"
+import { EventLog, type EventLogError } from "./EventLog.ts"
 import { channel } from "./internal/eventLogSchema.ts"
 import { failure } from "./internal/failure.ts"
 import { follow } from "./internal/follow.ts"
 import { makeGroupCommit } from "./internal/groupCommit.ts"
 import { decodeRows, type EventRow } from "./internal/rows.ts"
+import { type LoggedEvent, untilUnreadable } from "./Unreadable.ts"
 
 const pageRows = 1000
 /** While notifications do not come, whoever follows the log looks this often. */
@@ -37,7 +38,7 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
 
     const page = (method: string, where: string, values: ReadonlyArray<unknown>) =>
       sql.unsafe<EventRow>(`SELECT * FROM events WHERE ${where} LIMIT ${pageRows}`, values).pipe(
-        Effect.flatMap((rows) => Effect.fromResult(decodeRows(rows))),
+        Effect.map(decodeRows),
         Effect.mapError(failure(method))
       )
     const pageOfAll = (method: string) => (after: number) =>
@@ -47,7 +48,8 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
 
     return EventLog.of({
       append: yield* makeGroupCommit(sql, wake),
-      read: (stream, options) => pages(pageOfStream(stream), ({ version }) => version, options?.after ?? 0),
+      read: (stream, options) =>
+        untilUnreadable(pages(pageOfStream(stream), ({ version }) => version, options?.after ?? 0)),
       readAll: (options) => pages(pageOfAll("readAll"), ({ position }) => position, options?.after ?? 0),
       subscribe: (options) => follow(pageOfAll("subscribe"), heads, options?.after ?? 0),
       head: sql.unsafe<{ readonly head: bigint }>("SELECT coalesce(max(position), 0) AS head FROM events").pipe(
@@ -60,10 +62,10 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
 
 /** Page after page until one is not full: a slow reader holds no connection. */
 const pages = (
-  page: (after: number) => Effect.Effect<ReadonlyArray<RecordedEvent>, EventLogError>,
-  place: (event: RecordedEvent) => number,
+  page: (after: number) => Effect.Effect<ReadonlyArray<LoggedEvent>, EventLogError>,
+  place: (event: LoggedEvent) => number,
   after: number
-): Stream.Stream<RecordedEvent, EventLogError> =>
+): Stream.Stream<LoggedEvent, EventLogError> =>
   Stream.paginate(after, (after) =>
     Effect.map(page(after), (events) => {
       const last = events.at(-1)

@@ -4,6 +4,7 @@
  * Times are milliseconds since 1970, UTC.
  */
 import { Schema } from "effect"
+import type * as Evolution from "./Evolution.ts"
 
 export const SupervisorEvent = Schema.TaggedUnion({
   ActorStarted: { address: Schema.String },
@@ -16,3 +17,6 @@ export const SupervisorEvent = Schema.TaggedUnion({
   ActorParked: { address: Schema.String, until: Schema.Natural }
 })
 export type SupervisorEvent = typeof SupervisorEvent.Type
+
+/** The types whose stored shape has changed, with all their versions. The others are of version 1. */
+export const supervisorEventChanged: Evolution.Changed<typeof SupervisorEvent.cases> = {}

@@ -1,42 +1,53 @@
 /** An event of the log as one line: for people, and as the JSON that `--json` prints. */
 import { DateTime, Predicate, Schema } from "effect"
-import { DaemonEvent } from "../events/DaemonEvent.ts"
-import { DirectiveEvent } from "../events/DirectiveEvent.ts"
-import type { RecordedEvent, StoredEvent } from "../events/EventLog.ts"
-import { SupervisorEvent } from "../events/SupervisorEvent.ts"
+import { type LoggedEvent, Unreadable } from "../events/Unreadable.ts"
+import * as Vocabulary from "../events/Vocabulary.ts"
 import { quoted } from "./internal/text.ts"
 
 const textCharsMax = 60
+const reasonCharsMax = 300
 const itemsMax = 3
 
+/** The type with which an event is stored, whether it can be read or not. */
+export const typeOf = ({ event }: LoggedEvent): string => event._tag === "Unreadable" ? event.type : event._tag
+
 /** `position  time  stream@version  type  field=value …`, ids cut to their first eight digits, long texts cut. */
-export const human = ({ at, event, position, stream, version }: RecordedEvent): string =>
+export const human = (logged: LoggedEvent): string =>
   [
-    String(position).padStart(7),
-    DateTime.formatIso(DateTime.makeUnsafe(at)),
-    `${quotedIfNeeded(shortened(stream))}@${version}`,
-    event._tag,
-    ...fieldsOf(event).map(([name, value]) => `${name}=${shown(value)}`)
+    String(logged.position).padStart(7),
+    DateTime.formatIso(DateTime.makeUnsafe(logged.at)),
+    `${quotedIfNeeded(shortened(logged.stream))}@${logged.version}`,
+    ...told(logged)
   ].join(" ")
 
-/** The same event always gives the same text: the keys have one order, whatever order they were stored in. */
-export const json = ({ at, event, position, schemaVersion, stream, version, ...cause }: RecordedEvent) => ({
-  position,
-  stream,
-  version,
-  at,
-  type: event._tag,
-  schemaVersion,
-  event: Object.fromEntries([["_tag", event._tag], ...fieldsOf(event)]),
-  ...(cause.commandId === undefined ? {} : { commandId: cause.commandId }),
-  ...(cause.correlationId === undefined ? {} : { correlationId: cause.correlationId }),
-  ...(cause.causationId === undefined ? {} : { causationId: cause.causationId })
+const told = (logged: LoggedEvent): ReadonlyArray<string> => {
+  const { event, schemaVersion } = logged
+  const type = quotedIfNeeded(typeOf(logged))
+  if (event._tag !== "Unreadable") return [type, ...fieldsOf(event).map(([name, value]) => `${name}=${shown(value)}`)]
+  return [type, `UNREADABLE schemaVersion=${schemaVersion} reason=${quoted(event.reason, reasonCharsMax)}`]
+}
+
+/**
+ * The same event always gives the same text: the keys have one order, whatever order they were stored in. The event has
+ * today's shape, and `schemaVersion` is of that; what cannot be read is told as it is stored.
+ */
+export const json = (logged: LoggedEvent) => ({
+  position: logged.position,
+  stream: logged.stream,
+  version: logged.version,
+  at: logged.at,
+  type: typeOf(logged),
+  schemaVersion: logged.event._tag === "Unreadable" ? logged.schemaVersion : Vocabulary.versionOf(logged.event),
+  event: Object.fromEntries([["_tag", logged.event._tag], ...fieldsOf(logged.event)]),
+  ...(logged.commandId === undefined ? {} : { commandId: logged.commandId }),
+  ...(logged.correlationId === undefined ? {} : { correlationId: logged.correlationId }),
+  ...(logged.causationId === undefined ? {} : { causationId: logged.causationId })
 })
 
-const kinds = { ...DirectiveEvent.cases, ...DaemonEvent.cases, ...SupervisorEvent.cases }
+const kinds = { ...Vocabulary.cases, Unreadable }
 
 /** The fields that are there, in the order in which the vocabulary has them. */
-const fieldsOf = (event: StoredEvent): ReadonlyArray<readonly [name: string, value: unknown]> => {
+const fieldsOf = (event: LoggedEvent["event"]): ReadonlyArray<readonly [name: string, value: unknown]> => {
   const values: Readonly<Record<string, unknown>> = { ...event }
   return Object.keys(kinds[event._tag].fields).flatMap((name) =>
     name === "_tag" || values[name] === undefined ? [] : [[name, values[name]] as const]

@@ -4,14 +4,15 @@ import * as Directive from "../actors/Directive.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import { EventLog, type EventLogError, type RecordedEvent } from "../events/EventLog.ts"
 import type { DirectiveId } from "../events/Ids.ts"
+import { type LoggedEvent, type UnreadableEvent, untilUnreadable } from "../events/Unreadable.ts"
 
 export interface Step {
   readonly recorded: RecordedEvent<DirectiveEvent>
   readonly state: Directive.State
 }
 
-/** From the first event on, without end. */
-export const watch = (directiveId: DirectiveId): Stream.Stream<Step, EventLogError, EventLog> =>
+/** From the first event on, without end, unless there is one that cannot be read. */
+export const watch = (directiveId: DirectiveId): Stream.Stream<Step, EventLogError | UnreadableEvent, EventLog> =>
   Stream.unwrap(Effect.gen(function*() {
     const log = yield* EventLog
     const stream = Directive.streamOf(directiveId)
@@ -21,7 +22,9 @@ export const watch = (directiveId: DirectiveId): Stream.Stream<Step, EventLogErr
   }))
 
 /** The directive as soon as nothing more happens to it by itself. */
-export const settled = (directiveId: DirectiveId): Effect.Effect<Directive.State, EventLogError, EventLog> =>
+export const settled = (
+  directiveId: DirectiveId
+): Effect.Effect<Directive.State, EventLogError | UnreadableEvent, EventLog> =>
   Effect.gen(function*() {
     const log = yield* EventLog
     const stream = Directive.streamOf(directiveId)
@@ -33,15 +36,19 @@ export const settled = (directiveId: DirectiveId): Effect.Effect<Directive.State
     return Option.getOrThrow(found)
   })
 
-const steps = (from: Directive.State) => <E>(events: Stream.Stream<RecordedEvent, E>): Stream.Stream<Step, E> =>
-  events.pipe(
-    Stream.filter((recorded): recorded is RecordedEvent<DirectiveEvent> => recorded.stream === from.stream),
-    Stream.mapAccum(() => from, (state, recorded) => {
-      if (recorded.version <= state.version) return [state, []]
-      const next = Directive.evolve(state, recorded.event)
-      return [next, [{ recorded, state: next }]]
-    })
-  )
+const steps =
+  (from: Directive.State) => <E>(events: Stream.Stream<LoggedEvent, E>): Stream.Stream<Step, E | UnreadableEvent> =>
+    events.pipe(
+      Stream.filter(({ stream }) => stream === from.stream),
+      untilUnreadable,
+      // The stream of a directive has the events of directives.
+      Stream.map((recorded) => recorded as RecordedEvent<DirectiveEvent>),
+      Stream.mapAccum(() => from, (state, recorded) => {
+        if (recorded.version <= state.version) return [state, []]
+        const next = Directive.evolve(state, recorded.event)
+        return [next, [{ recorded, state: next }]]
+      })
+    )
 
 /** Whether nothing more happens by itself: idle with its pull request done or given up, stalled, paused or archived. */
 export const isSettled = (state: Directive.State): boolean => {

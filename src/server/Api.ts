@@ -22,6 +22,7 @@ import {
 } from "../actors/DirectiveCommand.ts"
 import { StoredEvent } from "../events/EventLog.ts"
 import { DirectiveId, type OwnerId, StepId, TaskId } from "../events/Ids.ts"
+import { Unreadable } from "../events/Unreadable.ts"
 import { DaemonRow, DirectiveDetail, DirectivePage, MemoryRow, TaskDetail } from "../projections/Rows.ts"
 import { Why } from "../replay/Why.ts"
 import { ApiErrors, TooManyRequests, Unauthorized, Unavailable } from "./ApiError.ts"
@@ -61,7 +62,7 @@ export const EventLine = Schema.Struct({
   at: Schema.Natural,
   type: Schema.String,
   schemaVersion: Schema.Natural,
-  event: StoredEvent,
+  event: Schema.Union([StoredEvent, Unreadable]),
   commandId: Schema.optionalKey(Schema.String),
   correlationId: Schema.optionalKey(Schema.String),
   causationId: Schema.optionalKey(Schema.String)

@@ -7,6 +7,7 @@ import { assert, layer as provided } from "@effect/vitest"
 import { Deferred, Effect, Fiber, type Layer, Queue, Stream } from "effect"
 import { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import { EventLog, type Expected, type RecordedEvent, VersionConflict } from "../../src/events/EventLog.ts"
+import type { LoggedEvent } from "../../src/events/Unreadable.ts"
 
 const at = 1_700_000_000_000
 const about = { at }
@@ -15,8 +16,8 @@ const about = { at }
 export const fact = (value: string) => DirectiveEvent.cases.MemorySet.make({ key: "fact", value })
 export const facts = (...values: ReadonlyArray<string>) => values.map(fact)
 
-const valueOf = ({ event }: RecordedEvent): string => event._tag === "MemorySet" ? event.value : event._tag
-const valuesOf = (events: ReadonlyArray<RecordedEvent>) => events.map(valueOf)
+const valueOf = ({ event }: LoggedEvent): string => event._tag === "MemorySet" ? event.value : event._tag
+const valuesOf = (events: ReadonlyArray<LoggedEvent>) => events.map(valueOf)
 
 const append = Effect.fnUntraced(function*(stream: string, expected: Expected, ...values: ReadonlyArray<string>) {
   const log = yield* EventLog

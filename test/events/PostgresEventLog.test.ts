@@ -7,7 +7,7 @@ import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import { layerUnmigrated } from "../../src/postgres/Database.ts"
 import * as Migrations from "../../src/postgres/Migrations.ts"
 import { connection, freshDatabase, layerAdmin, layerDatabase } from "../support/postgres.ts"
-import { fact, facts, suite } from "./EventLogContract.ts"
+import { facts, suite } from "./EventLogContract.ts"
 
 const about = { at: 1_700_000_000_000 }
 const layerLog = PostgresEventLog.layer.pipe(Layer.provideMerge(layerDatabase))
@@ -48,21 +48,6 @@ provided(layerLog, { excludeTestServices: true })("PostgresEventLog", (it) => {
       const [row] = yield* sql<{ readonly transactions: bigint }>`
         SELECT count(DISTINCT xmin::text) AS transactions FROM events WHERE stream LIKE 'grouped-%'`
       assert.isBelow(Number(row!.transactions), 10)
-    }))
-
-  it.effect("names the event that does not decode", () =>
-    Effect.gen(function*() {
-      const log = yield* EventLog
-      const sql = yield* PgClient
-      const [recorded] = yield* log.append([{ stream: "damaged", expected: 0, events: facts("a", "b") }], about)
-      const position = recorded!.position + 1
-      for (const data of ["{\"_tag\":\"NeverHeardOf\"}", "{"]) {
-        yield* sql`UPDATE events SET data = ${data} WHERE position = ${BigInt(position)}`
-        const error = yield* Effect.flip(Stream.runCollect(log.read("damaged")))
-        assert.include(error.message, `the MemorySet at position ${position}, damaged@2, does not decode`)
-        assert.strictEqual((yield* Effect.flip(Stream.runCollect(log.readAll())))._tag, "EventLogError")
-      }
-      yield* sql`UPDATE events SET data = ${JSON.stringify(fact("b"))} WHERE position = ${BigInt(position)}`
     }))
 
   it.effect("refuses alone what PostgreSQL cannot hold", () =>

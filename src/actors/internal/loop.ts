@@ -5,7 +5,13 @@
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
 import { Cause, Clock, Deferred, Effect, Fiber, Queue, Result, type Scope, Stream } from "effect"
-import { type Cause as EventCause, EventLog, type StoredEvent, type VersionConflict } from "../../events/EventLog.ts"
+import {
+  type Cause as EventCause,
+  EventLog,
+  type EventLogError,
+  type StoredEvent,
+  type VersionConflict
+} from "../../events/EventLog.ts"
 import type { UnreadableEvent } from "../../events/Unreadable.ts"
 import { type About, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
 

@@ -11,6 +11,7 @@ import {
   type StreamAppend,
   VersionConflict
 } from "../EventLog.ts"
+import * as Vocabulary from "../Vocabulary.ts"
 import { expectedCodes } from "./eventLogSchema.ts"
 
 /** An append on its way, already in the form in which it is stored. */
@@ -34,7 +35,7 @@ export interface Answer {
 }
 
 export const statement = `SELECT actuals, befores FROM append_events(${
-  Array.from({ length: 13 }, (_, i) => `$${i + 1}`).join(", ")
+  Array.from({ length: 14 }, (_, i) => `$${i + 1}`).join(", ")
 })`
 
 /** An index entry of PostgreSQL holds some 2,700 bytes. */
@@ -110,11 +111,13 @@ export const encode = (group: ReadonlyArray<Pending>) => {
   const starts: Array<number> = []
   const eventParts: Array<number> = []
   const eventTypes: Array<string> = []
+  const eventVersions: Array<number> = []
   for (const [i, { events }] of parts.entries()) {
     starts.push(eventParts.length)
-    for (const { _tag } of events) {
+    for (const event of events) {
       eventParts.push(i + 1)
-      eventTypes.push(_tag)
+      eventTypes.push(event._tag)
+      eventVersions.push(Vocabulary.versionOf(event))
     }
   }
   const causes = ordered.flatMap(({ pending }) => pending.causes)
@@ -127,6 +130,7 @@ export const encode = (group: ReadonlyArray<Pending>) => {
     integers(parts.map(({ events }) => events.length)),
     integers(eventParts),
     texts(eventTypes),
+    integers(eventVersions),
     texts(ordered.flatMap(({ pending }) => pending.data)),
     array(ordered.map(({ pending }) => BigInt(pending.about.at)), PgTypes.OID.int8),
     texts(causes.map(({ commandId }) => commandId ?? null)),
@@ -159,8 +163,8 @@ const outcomeOf = ({ about: { at, ...cause }, appends }: Pending, answer: Answer
     if (!meets(expected, actual)) return Exit.fail(new VersionConflict({ stream, expected, actual }))
     const before = Number(answer.befores[first + i])
     for (const [j, event] of given.entries()) {
-      const place = { position: before + j + 1, stream, version: actual + j + 1, schemaVersion: 1 }
-      events.push({ ...place, at, event, ...(causes?.[j] ?? cause) })
+      const place = { position: before + j + 1, stream, version: actual + j + 1 }
+      events.push({ ...place, schemaVersion: Vocabulary.versionOf(event), at, event, ...(causes?.[j] ?? cause) })
     }
   }
   return Exit.succeed(events)

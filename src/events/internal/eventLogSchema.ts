@@ -48,7 +48,7 @@ const createFunction = `
 CREATE FUNCTION append_events(
   round_ends integer[],
   part_appends integer[], part_streams text[], part_expected integer[], part_starts integer[], part_counts integer[],
-  event_parts integer[], event_types text[], event_data text[],
+  event_parts integer[], event_types text[], event_versions integer[], event_data text[],
   append_times bigint[], command_ids text[], correlation_ids text[], causation_ids text[],
   OUT actuals integer[], OUT befores bigint[]
 )
@@ -107,15 +107,15 @@ BEGIN
       befores[e.part] + e.number - part_starts[e.part],
       append_times[part_appends[e.part]],
       actuals[e.part] + e.number - part_starts[e.part],
-      1,
+      e.schema_version,
       part_streams[e.part],
       e.type,
       e.command_id,
       e.correlation_id,
       e.causation_id,
       e.data
-    FROM unnest(event_parts, event_types, event_data, command_ids, correlation_ids, causation_ids)
-      WITH ORDINALITY AS e (part, type, data, command_id, correlation_id, causation_id, number)
+    FROM unnest(event_parts, event_types, event_versions, event_data, command_ids, correlation_ids, causation_ids)
+      WITH ORDINALITY AS e (part, type, schema_version, data, command_id, correlation_id, causation_id, number)
     WHERE e.part BETWEEN round_start AND round_end AND befores[e.part] IS NOT NULL;
     round_start := round_end + 1;
   END LOOP;

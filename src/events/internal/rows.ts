@@ -1,6 +1,8 @@
 /** From a row of the table `events` to the event that was stored. */
-import { Result, Schema } from "effect"
-import { type RecordedEvent, StoredEvent } from "../EventLog.ts"
+import { Result, type Schema } from "effect"
+import type { StoredEvent } from "../EventLog.ts"
+import type { LoggedEvent } from "../Unreadable.ts"
+import * as Vocabulary from "../Vocabulary.ts"
 
 /** As the driver gives it: bigint for the numbers of 64 bits. */
 export interface EventRow {
@@ -16,33 +18,34 @@ export interface EventRow {
   readonly data: string
 }
 
-const decodeEvent = Schema.decodeUnknownResult(StoredEvent)
+/** What each row has, in today's shape. */
+export const decodeRows = (rows: ReadonlyArray<EventRow>): ReadonlyArray<LoggedEvent> => rows.map(decodeRow)
 
-/** Every event, or why the first bad one cannot be read. */
-export const decodeRows = (rows: ReadonlyArray<EventRow>): Result.Result<ReadonlyArray<RecordedEvent>, Error> => {
-  const events: Array<RecordedEvent> = []
-  for (const row of rows) {
-    const event = Result.flatMap(Result.try(() => JSON.parse(row.data)), decodeEvent)
-    if (Result.isFailure(event)) return Result.fail(undecodable(row, event.failure))
-    events.push({
-      position: Number(row.position),
-      stream: row.stream,
-      version: row.version,
-      schemaVersion: row.schema_version,
-      at: Number(row.at),
-      event: event.success,
-      ...(row.command_id !== null && { commandId: row.command_id }),
-      ...(row.correlation_id !== null && { correlationId: row.correlation_id }),
-      ...(row.causation_id !== null && { causationId: row.causation_id })
-    })
+const decodeRow = (row: EventRow): LoggedEvent => {
+  const place = {
+    position: Number(row.position),
+    stream: row.stream,
+    version: row.version,
+    schemaVersion: row.schema_version,
+    at: Number(row.at),
+    ...(row.command_id !== null && { commandId: row.command_id }),
+    ...(row.correlation_id !== null && { correlationId: row.correlation_id }),
+    ...(row.causation_id !== null && { causationId: row.causation_id })
   }
-  return Result.succeed(events)
+  const { data, schema_version: schemaVersion, type } = row
+  const stored = parse(data)
+  const event = Result.flatMap(stored, (json) => Vocabulary.read(type, schemaVersion, json))
+  return Result.match(event, {
+    onFailure: (reason): LoggedEvent => ({ ...place, event: { _tag: "Unreadable", type, data, reason } }),
+    onSuccess: (event) => ({ ...place, event, ...olderForm(event, schemaVersion, stored) })
+  })
 }
 
-const undecodable = ({ position, stream, type, version }: EventRow, cause: unknown) =>
-  new Error(
-    `the ${type} at position ${position}, ${stream}@${version}, does not decode: ${
-      cause instanceof Error ? cause.message : cause
-    }`,
-    { cause }
-  )
+const parse = (data: string): Result.Result<Schema.Json, string> =>
+  Result.try({
+    try: (): Schema.Json => JSON.parse(data),
+    catch: (cause) => `it is not JSON: ${cause instanceof Error ? cause.message : cause}`
+  })
+
+const olderForm = (event: StoredEvent, schemaVersion: number, stored: Result.Result<Schema.Json, string>) =>
+  schemaVersion === Vocabulary.versionOf(event) || Result.isFailure(stored) ? {} : { stored: stored.success }

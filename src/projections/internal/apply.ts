@@ -5,7 +5,7 @@
 import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { RecordedEvent } from "../../events/EventLog.ts"
+import { isReadable, type LoggedEvent } from "../../events/Unreadable.ts"
 import { changes, merged } from "../Changes.ts"
 import { jsonArrays, mergeStatements, tableNames } from "./rows.ts"
 
@@ -61,7 +61,7 @@ const lock = (sql: SqlClient) =>
 
 /** Applies events that come after `cursor`, telling `reached` where the read models are then. */
 export const makeApply = (sql: SqlClient, version: number, reached: (position: number) => Effect.Effect<void>) => {
-  const together = (events: ReadonlyArray<RecordedEvent>, cursor: number) =>
+  const together = (events: ReadonlyArray<LoggedEvent>, cursor: number) =>
     sql.withTransaction(Effect.gen(function*() {
       const stored = yield* lock(sql)
       if (stored.version !== version) {
@@ -73,7 +73,7 @@ export const makeApply = (sql: SqlClient, version: number, reached: (position: n
       const fresh = events.filter((event) => event.position > stored.position)
       const last = fresh.at(-1)
       if (last === undefined) return stored.position
-      for (const [table, rows] of merged(fresh.flatMap(changes))) {
+      for (const [table, rows] of merged(fresh.filter(isReadable).flatMap(changes))) {
         for (const json of jsonArrays(rows)) yield* sql.unsafe(mergeStatements[table], [json])
       }
       yield* sql`UPDATE projections SET position = ${last.position}::bigint WHERE name = ${name}`
@@ -81,7 +81,7 @@ export const makeApply = (sql: SqlClient, version: number, reached: (position: n
     })).pipe(Effect.flatMap(reached))
 
   /** One after another, to find out which event it is. */
-  const separately = Effect.fnUntraced(function*(events: ReadonlyArray<RecordedEvent>, cursor: number) {
+  const separately = Effect.fnUntraced(function*(events: ReadonlyArray<LoggedEvent>, cursor: number) {
     let before = cursor
     for (const recorded of events) {
       yield* together([recorded], before).pipe(
@@ -91,11 +91,11 @@ export const makeApply = (sql: SqlClient, version: number, reached: (position: n
     }
   })
 
-  return (events: ReadonlyArray<RecordedEvent>, cursor: number) =>
+  return (events: ReadonlyArray<LoggedEvent>, cursor: number) =>
     together(events, cursor).pipe(Effect.catchIf(isAboutData, () => separately(events, cursor)))
 }
 
-const inapplicable = ({ event, position, stream, version }: RecordedEvent, error: SqlError): string =>
+const inapplicable = ({ event, position, stream, version }: LoggedEvent, error: SqlError): string =>
   `${event._tag} at position ${position} (${stream}@${version}) cannot be applied: ${messageOf(error)}`
 
 /** What PostgreSQL itself said, where it did. */

@@ -3,8 +3,10 @@ import { Effect, Option, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import * as Directive from "../../actors/Directive.ts"
 import { DirectiveNotFound } from "../../actors/DirectiveCommand.ts"
-import { EventLog, type RecordedEvent } from "../../events/EventLog.ts"
+import { EventLog } from "../../events/EventLog.ts"
 import type { DirectiveId } from "../../events/Ids.ts"
+import type { LoggedEvent } from "../../events/Unreadable.ts"
+import { history } from "../../replay/History.ts"
 import * as LogLine from "../../replay/LogLine.ts"
 import { CurrentOwner } from "../Api.ts"
 import { refuse } from "./rejections.ts"
@@ -25,11 +27,11 @@ export const eventStream = Effect.fnUntraced(
     const log = yield* EventLog
     const stream = Directive.streamOf(directiveId)
     // The log knows whose it is even before the read models do.
-    const first = yield* Stream.runHead(log.read(stream))
+    const first = yield* Stream.runHead(history(log, stream))
     const ownerId = yield* CurrentOwner
     const isOwn = Option.isSome(first) && "ownerId" in first.value.event && first.value.event.ownerId === ownerId
     if (!isOwn) return yield* new DirectiveNotFound({ directiveId })
-    const past = log.read(stream)
+    const past = history(log, stream)
     const head = yield* log.head
     const events = follow
       ? Stream.concat(past, Stream.filter(log.subscribe({ after: head }), (recorded) => recorded.stream === stream))
@@ -54,9 +56,9 @@ export const eventStream = Effect.fnUntraced(
   Effect.catch(refuse)
 )
 
-const line = (recorded: RecordedEvent): string => `${JSON.stringify(LogLine.json(recorded))}\n`
+const line = (recorded: LoggedEvent): string => `${JSON.stringify(LogLine.json(recorded))}\n`
 
-const serverSent = <E>(events: Stream.Stream<RecordedEvent, E>, follow: boolean): Stream.Stream<string, E> => {
+const serverSent = <E>(events: Stream.Stream<LoggedEvent, E>, follow: boolean): Stream.Stream<string, E> => {
   const sent = Stream.map(events, (recorded) => `id: ${recorded.position}\ndata: ${line(recorded)}\n`)
   if (!follow) return sent
   // The first one goes out at once and carries the head of the answer with it.

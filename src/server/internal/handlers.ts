@@ -5,8 +5,9 @@ import { HttpApiBuilder } from "effect/http-api"
 import * as Directive from "../../actors/Directive.ts"
 import { MemoryNotFound } from "../../actors/DirectiveCommand.ts"
 import { TaskOutput } from "../../daemon/TaskOutput.ts"
-import { EventLog, type StoredEvent } from "../../events/EventLog.ts"
+import { EventLog } from "../../events/EventLog.ts"
 import { DirectiveId, directiveIdOf, type TaskId } from "../../events/Ids.ts"
+import type { LoggedEvent } from "../../events/Unreadable.ts"
 import { ReadModel } from "../../projections/ReadModel.ts"
 import { stateAt } from "../../replay/StateAt.ts"
 import { why } from "../../replay/Why.ts"
@@ -122,7 +123,7 @@ const tasks = HttpApiBuilder.group(Api, "tasks", (handlers) =>
     })
   }))
 
-const ends = (event: StoredEvent, taskId: TaskId): boolean =>
+const ends = (event: LoggedEvent["event"], taskId: TaskId): boolean =>
   (event._tag === "TaskCompleted" || event._tag === "TaskFailed" || event._tag === "TaskInterrupted") &&
   event.taskId === taskId
 

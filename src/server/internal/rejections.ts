@@ -3,13 +3,14 @@ import { Effect } from "effect"
 import type { Rejection } from "../../actors/DirectiveCommand.ts"
 import type { ActorUnavailable } from "../../actors/internal/mailbox.ts"
 import type { EventLogError } from "../../events/EventLog.ts"
+import type { UnreadableEvent } from "../../events/Unreadable.ts"
 import type { PositionNotReached, ProjectionsStopped } from "../../projections/Projections.ts"
 import type { InvalidCursor, ReadModelError } from "../../projections/ReadModel.ts"
 import { type ApiError, BadRequest, Conflict, NotFound, Unavailable, Unprocessable } from "../ApiError.ts"
 import type { ApiKeysError } from "../ApiKeys.ts"
 
 /** The world lets us down: what exactly happened is for the log, not for whoever asked. */
-type Failure = ReadModelError | EventLogError | ApiKeysError
+type Failure = ReadModelError | EventLogError | ApiKeysError | UnreadableEvent
 
 export type Refusal =
   | Rejection
@@ -49,6 +50,8 @@ const apiError = (refusal: Refusal): ApiError => {
     case "EventLogError":
     case "ApiKeysError":
       return new Unavailable({ error: { code: "StorageUnavailable", message: "The database cannot be used now" } })
+    case "UnreadableEvent":
+      return new Unavailable({ error: { code, message: "This directive has an event that the server cannot read" } })
   }
 }
 
@@ -59,6 +62,7 @@ export const refuse = (refusal: Refusal): Effect.Effect<never, ApiError> => {
     case "EventLogError":
     case "ApiKeysError":
     case "ProjectionsStopped":
+    case "UnreadableEvent":
       return Effect.andThen(Effect.logError(refusal.message), error)
     default:
       return error
