@@ -1,11 +1,9 @@
 /** What is wrong before anything is started: one line on standard error that says what and where, status 2, no trace. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Console, Effect } from "effect"
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
-import * as CommandLine from "../../src/cli/CommandLine.ts"
-import { git, lines, makima, processes, repositoryIn, temporary } from "../support/cli.ts"
+import { git, lines, makima, makimaHere, processes, repositoryIn, temporary } from "../support/cli.ts"
 
 const folder = temporary()
 
@@ -29,34 +27,21 @@ interface Case {
   readonly env?: Record<string, string>
 }
 
-/** Runs the command line in this process, which is quicker than starting one, and wants one line of complaint. */
-const refuses = Effect.fnUntraced(function*({ args, env, expected }: Case) {
-  const said: Array<string> = []
-  const say = (line: string) => void said.push(line)
-  const exit = yield* CommandLine.run(args).pipe(
-    Effect.provideService(Console.Console, { ...globalThis.console, log: say, error: say }),
-    Effect.provideService(
-      ConfigProvider.ConfigProvider,
-      ConfigProvider.fromEnv({ env: { MAKIMA_DATA_DIR: join(folder, "data"), ...env } })
-    ),
-    Effect.exit
-  )
-  let status: number | undefined
-  CommandLine.exitStatusOf(exit, (found) => status = found)
-  const [line = "", ...more] = said.join("\n").split("\n")
-  assert.deepStrictEqual([more, status], [[], 2], said.join("\n"))
-  if (typeof expected === "string") assert.strictEqual(line, `makima: ${expected}`)
-  else assert.match(line, expected)
-})
+const refuses = async ({ args, env, expected }: Case) => {
+  const { status, stderr, stdout } = await makimaHere(args, { MAKIMA_DATA_DIR: join(folder, "data"), ...env })
+  assert.deepStrictEqual([lines(stderr).length, stdout, status], [1, "", 2], stderr)
+  if (typeof expected === "string") assert.strictEqual(stderr, `makima: ${expected}\n`)
+  else assert.match(stderr, expected)
+}
 
 const agent = "touch started"
 const directive = (fields: object) => JSON.stringify({ title: "T", goal: "G", agent, ...fields })
 const valid = directive({ steps: [{ name: "Do it" }] })
 
 describe("makima run refuses", () => {
-  it.effect.each<[what: string, directive: string, expected: string | RegExp]>([
+  it.each<[what: string, directive: string, expected: string | RegExp]>([
     ["an empty file", "", "FILE: is not JSON: Unexpected end of JSON input"],
-    ["what is not JSON", `{\n  "title": "T",\n  goal: 1\n}`, /: is not JSON: .*\(line 3 column 3\)$/],
+    ["what is not JSON", `{\n  "title": "T",\n  goal: 1\n}`, /: is not JSON: .*\(line 3 column 3\)\n$/],
     ["JSON that is no object", "[]", "FILE: Expected object"],
     ["a file without a title", `{"goal": "G", "agent": "true"}`, "FILE: title: is missing"],
     ["a title of spaces", directive({ title: "  " }), "FILE: title: is empty"],
@@ -83,16 +68,16 @@ describe("makima run refuses", () => {
     [
       "an unknown dependency",
       directive({ steps: [{ name: "A" }, { name: "B", dependsOn: ["c"] }] }),
-      /: steps\[1\].dependsOn\[0\]: "c" is neither the key of a step in this batch nor the id of a step$/
+      /: steps\[1\].dependsOn\[0\]: "c" is neither the key of a step in this batch nor the id of a step\n$/
     ],
     [
       "a dependency that comes later",
       directive({ steps: [{ key: "a", name: "A", orderIndex: 2 }, { name: "B", dependsOn: ["a"], orderIndex: 1 }] }),
-      /: steps\[1\].dependsOn\[0\]: the step it names has orderIndex 2, higher than its own 1$/
+      /: steps\[1\].dependsOn\[0\]: the step it names has orderIndex 2, higher than its own 1\n$/
     ],
     ["a repository that is not there", directive({ repositoryUrl: "gone" }), /repository gone: there is nothing at/],
-    ["a folder that is not git", directive({ repositoryUrl: "plain" }), /\/plain is not a git repository$/],
-    ["a file that is not git", directive({ repositoryUrl: "repository/README" }), /README is not a folder$/],
+    ["a folder that is not git", directive({ repositoryUrl: "plain" }), /\/plain is not a git repository\n$/],
+    ["a file that is not git", directive({ repositoryUrl: "repository/README" }), /README is not a folder\n$/],
     [
       "an empty repository",
       directive({ repositoryUrl: "empty" }),
@@ -106,7 +91,7 @@ describe("makima run refuses", () => {
     [
       "a URL without the base branch",
       directive({ repositoryUrl: `file://${folder}/origin.git`, baseBranch: "trunk" }),
-      /: it has no branch trunk$/
+      /: it has no branch trunk\n$/
     ],
     ["a URL that leads nowhere", directive({ repositoryUrl: "file:///gone.git" }), /does not appear to be a git rep/],
     ["a host that does not answer", directive({ repositoryUrl: "http://127.0.0.1:1/x.git" }), /127\.0\.0\.1:1\/x\.git/],
@@ -114,7 +99,7 @@ describe("makima run refuses", () => {
     ["a command for a repository", directive({ repositoryUrl: "ext::sh -c id" }), /transport 'ext' not allowed/],
     ["a template that is not there", directive({ repositoryUrl: "template:gone" }), /gone: there is no such folder/],
     ["an empty template", directive({ repositoryUrl: "template:plain" }), /plain: the folder is empty/]
-  ])("%s", ([, directive, expected]) => {
+  ])("%s", (_, directive, expected) => {
     const file = written(directive)
     return refuses({
       args: ["run", file],
@@ -122,14 +107,14 @@ describe("makima run refuses", () => {
     })
   })
 
-  it.effect("a file that is not there", () =>
+  it("a file that is not there", () =>
     refuses({ args: ["run", "gone.json"], expected: "gone.json: there is no such file" }))
 
-  it.effect("a folder", () => refuses({ args: ["run", folder], expected: `${folder}: is a folder` }))
+  it("a folder", () => refuses({ args: ["run", folder], expected: `${folder}: is a folder` }))
 })
 
 describe("the command line refuses", () => {
-  it.effect.each<[command: string, expected: string | RegExp]>([
+  it.each<[command: string, expected: string | RegExp]>([
     ["run", /Missing required argument: directive\.json \(see makima run --help\)/],
     ["run FILE more", /Unexpected positional argument: "more"/],
     ["run FILE --max-tasks 0", `--max-tasks: 0 is not at least 1 (see makima run --help)`],
@@ -146,12 +131,12 @@ describe("the command line refuses", () => {
     ["daemon --agent true", /no API key: give --api-key, or set MAKIMA_API_KEY/],
     ["daemons", /no API key: give --api-key, or set MAKIMA_API_KEY/],
     ["directive list", /no API key: give --api-key, or set MAKIMA_API_KEY/]
-  ])("makima %s", ([command, expected]) => {
+  ])("makima %s", (command, expected) => {
     const file = written(valid)
     return refuses({ args: command.split(" ").map((word) => word.replace("FILE", file)), expected })
   })
 
-  it.effect.each<[name: string, value: string, expected: string | RegExp]>([
+  it.each<[name: string, value: string, expected: string | RegExp]>([
     ["MAKIMA_PORT", "abc", `MAKIMA_PORT: Expected a finite number, not "abc" (see makima serve --help)`],
     ["MAKIMA_PORT", "70000", /^makima: MAKIMA_PORT: .*"70000"/],
     ["MAKIMA_GRACE_SECONDS", "x", /^makima: MAKIMA_GRACE_SECONDS: .*"x"/],
@@ -162,7 +147,7 @@ describe("the command line refuses", () => {
       "mysql://user:secret@host/x",
       /^makima: --database-url: it, or MAKIMA_DATABASE_URL, is not a URL like (?!.*secret)/
     ]
-  ])("%s=%s", ([name, value, expected]) => refuses({ args: ["serve"], env: { [name]: value }, expected }))
+  ])("%s=%s", (name, value, expected) => refuses({ args: ["serve"], env: { [name]: value }, expected }))
 })
 
 describe("makima, as a process,", () => {
