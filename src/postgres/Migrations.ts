@@ -3,13 +3,13 @@ import { Effect } from "effect"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import { createEventLog } from "../events/internal/eventLogSchema.ts"
-import { createReadModels } from "../projections/internal/readModelSchema.ts"
+import { createProjections } from "../projections/internal/readModelSchema.ts"
 import { createApiKeys } from "../server/internal/apiKeysSchema.ts"
 
 /** Add lines, never edit one that was released: what ran somewhere does not run again. */
 const migrations = {
   "0001_event_log": createEventLog,
-  "0002_read_models": createReadModels,
+  "0002_read_models": createProjections,
   "0003_api_keys": createApiKeys
 }
 

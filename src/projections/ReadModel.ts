@@ -1,20 +1,26 @@
 /**
  * What the read models can be asked. Answers show the log up to some position: `Projections.awaitPosition` beforehand
  * makes that at least a given one. Another owner's thing is not there.
+ *
+ * Only tables of this code's own version are asked: whether the columns of another one mean the same, nobody knows.
  */
-import { Context, Effect, Layer, Option, Result, Schema } from "effect"
+import { Context, Effect, Layer, Option, Record, Result, Schema } from "effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { Fragment } from "effect/sql/Statement"
 import type { DirectiveStatus } from "../actors/DirectiveCommand.ts"
 import { DirectiveId, OwnerId } from "../events/Ids.ts"
-import { jsonObject } from "./internal/rows.ts"
+import { stateOf } from "./internal/apply.ts"
+import { stored } from "./internal/generations.ts"
+import { currentVersion } from "./internal/readModelSchema.ts"
+import { jsonObject, namesOf } from "./internal/rows.ts"
 import {
   DaemonRow,
   type DirectiveDetail,
   type DirectivePage,
   DirectiveRow,
   MemoryRow,
+  type Table,
   tables,
   TaskDetail,
   TaskRow
@@ -64,131 +70,186 @@ export class ReadModel extends Context.Service<ReadModel, {
     readonly exceptOwnerPrefix?: string
   }): Effect.Effect<ReadonlyArray<DirectiveAddress>, ReadModelError>
 }>()("makima-runtime/projections/ReadModel") {
-  static readonly layer: Layer.Layer<ReadModel, never, SqlClient> = Layer.effect(
-    ReadModel,
-    Effect.gen(function*() {
-      const sql = yield* SqlClient
+  /** As `layer`, for code of another version. */
+  static readonly layerVersion = (version: number): Layer.Layer<ReadModel, never, SqlClient> =>
+    Layer.effect(
+      ReadModel,
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const ask = makeAsk(sql, version)
 
-      const rows = <A>(method: string, schema: Schema.Codec<A, unknown>, statement: Fragment) =>
-        sql<{ readonly row: unknown }>`${statement}`.pipe(
-          Effect.flatMap((found) => decodeRows(Schema.Array(schema))(found.map(({ row }) => row))),
-          Effect.mapError((cause) => new ReadModelError({ method, cause }))
-        )
-      const first = <A>(method: string, schema: Schema.Codec<A, unknown>, statement: Fragment) =>
-        Effect.map(rows(method, schema, statement), (found) => Option.fromUndefinedOr(found[0]))
-
-      return ReadModel.of({
-        listDirectives: Effect.fn("ReadModel.listDirectives")(function*({ cursor, limit, ownerId, status }) {
-          const before = cursor === undefined ? undefined : positionOf(cursor)
-          if (cursor !== undefined && before === undefined) return yield* new InvalidCursor({ cursor })
-          const found = yield* rows(
-            "list directives",
-            Listed,
-            sql`SELECT ${sql.literal(listedJson)} AS row FROM directives d WHERE ${
-              sql.and([
-                sql`owner_id = ${ownerId}`,
-                ...(status === undefined ? [] : [sql`status = ${status}`]),
-                ...(before === undefined ? [] : [sql`created_position < ${before}::bigint`])
-              ])
-            } ORDER BY created_position DESC LIMIT ${limit + 1}::bigint`
+        const rows = <A>(
+          method: string,
+          schema: Schema.Codec<A, unknown>,
+          statement: (tables: LiveTables) => Fragment
+        ) =>
+          ask(statement).pipe(
+            Effect.flatMap((found) => decodeRows(Schema.Array(schema))(found.map(({ row }) => row))),
+            Effect.mapError((cause) => new ReadModelError({ method, cause }))
           )
-          const shown = found.slice(0, limit)
-          const last = shown.at(-1)
-          return {
-            items: shown.map(({ directive }) => directive),
-            ...(found.length > limit && last !== undefined ? { nextCursor: cursorOf(last.position) } : {})
-          }
-        }),
+        const first = <A>(
+          method: string,
+          schema: Schema.Codec<A, unknown>,
+          statement: (tables: LiveTables) => Fragment
+        ) => Effect.map(rows(method, schema, statement), (found) => Option.fromUndefinedOr(found[0]))
 
-        directive: Effect.fn("ReadModel.directive")(function*(ownerId, directiveId) {
-          // One statement sees one moment, and each row comes by itself, however large all of them are together.
-          const parts = yield* rows(
-            "read a directive",
-            Part,
-            sql`
+        return ReadModel.of({
+          listDirectives: Effect.fn("ReadModel.listDirectives")(function*({ cursor, limit, ownerId, status }) {
+            const before = cursor === undefined ? undefined : positionOf(cursor)
+            if (cursor !== undefined && before === undefined) return yield* new InvalidCursor({ cursor })
+            const found = yield* rows(
+              "list directives",
+              Listed,
+              (t) =>
+                sql`SELECT ${sql.literal(listedJson)} AS row FROM ${t.directives} d WHERE ${
+                  sql.and([
+                    sql`owner_id = ${ownerId}`,
+                    ...(status === undefined ? [] : [sql`status = ${status}`]),
+                    ...(before === undefined ? [] : [sql`created_position < ${before}::bigint`])
+                  ])
+                } ORDER BY created_position DESC LIMIT ${limit + 1}::bigint`
+            )
+            const shown = found.slice(0, limit)
+            const last = shown.at(-1)
+            return {
+              items: shown.map(({ directive }) => directive),
+              ...(found.length > limit && last !== undefined ? { nextCursor: cursorOf(last.position) } : {})
+            }
+          }),
+
+          directive: Effect.fn("ReadModel.directive")(function*(ownerId, directiveId) {
+            // One statement sees one moment, and each row comes by itself, however large all of them are together.
+            const parts = yield* rows(
+              "read a directive",
+              Part,
+              (t) =>
+                sql`
               WITH directive AS (
-                SELECT * FROM directives WHERE id = ${directiveId} AND owner_id = ${ownerId}
+                SELECT * FROM ${t.directives} WHERE id = ${directiveId} AND owner_id = ${ownerId}
               )
               SELECT row FROM (
                 SELECT 0 AS part, 0 AS version, json_build_object('directive', ${sql.literal(directiveJson)}) AS row
                 FROM directive d
                 UNION ALL
                 SELECT 1, s.version, json_build_object('step', ${sql.literal(stepJson)})
-                FROM directive d JOIN steps s ON s.directive_id = d.id
+                FROM directive d JOIN ${t.steps} s ON s.directive_id = d.id
                 UNION ALL
                 SELECT 2, t.version, json_build_object('task', ${sql.literal(taskJson)})
-                FROM directive d JOIN tasks t ON t.directive_id = d.id
+                FROM directive d JOIN ${t.tasks} t ON t.directive_id = d.id
               ) parts ORDER BY part, version`
-          )
-          const directive = parts.find((part) => "directive" in part)?.directive
-          if (directive === undefined) return Option.none()
-          const steps = parts.flatMap((part) => "step" in part ? [part.step] : [])
-          return Option.some({
-            ...directive,
-            steps: steps.map((step, sequence) => ({ ...step, sequence })),
-            tasks: parts.flatMap((part) => "task" in part ? [part.task] : [])
-          })
-        }),
+            )
+            const directive = parts.find((part) => "directive" in part)?.directive
+            if (directive === undefined) return Option.none()
+            const steps = parts.flatMap((part) => "step" in part ? [part.step] : [])
+            return Option.some({
+              ...directive,
+              steps: steps.map((step, sequence) => ({ ...step, sequence })),
+              tasks: parts.flatMap((part) => "task" in part ? [part.task] : [])
+            })
+          }),
 
-        task: (ownerId, taskId) =>
-          first(
-            "read a task",
-            TaskDetail,
-            sql`
+          task: (ownerId, taskId) =>
+            first(
+              "read a task",
+              TaskDetail,
+              (t) =>
+                sql`
               SELECT ${sql.literal(jsonObject(TaskDetail.fields, "t"))} AS row
-              FROM tasks t JOIN directives d ON d.id = t.directive_id
+              FROM ${t.directives} d JOIN ${t.tasks} t ON d.id = t.directive_id
               WHERE t.id = ${taskId} AND d.owner_id = ${ownerId}`
-          ),
+            ),
 
-        directiveOfTask: (taskId) =>
-          first(
-            "find the directive of a task",
-            DirectiveAddress,
-            sql`
+          directiveOfTask: (taskId) =>
+            first(
+              "find the directive of a task",
+              DirectiveAddress,
+              (t) =>
+                sql`
               SELECT ${sql.literal(addressJson)} AS row
-              FROM tasks t JOIN directives d ON d.id = t.directive_id WHERE t.id = ${taskId}`
-          ),
+              FROM ${t.directives} d JOIN ${t.tasks} t ON d.id = t.directive_id WHERE t.id = ${taskId}`
+            ),
 
-        daemons: (ownerId) =>
-          rows(
-            "read daemons",
-            DaemonRow,
-            sql`
+          daemons: (ownerId) =>
+            rows(
+              "read daemons",
+              DaemonRow,
+              (t) =>
+                sql`
               SELECT ${sql.literal(daemonJson)} AS row
-              FROM daemons w WHERE owner_id = ${ownerId} ORDER BY hostname, id`
-          ),
+              FROM ${t.daemons} w
+              CROSS JOIN LATERAL (
+                SELECT count(*) AS tasks FROM ${t.tasks} t WHERE t.daemon_id = w.id AND t.ended_at IS NULL
+              ) a
+              WHERE owner_id = ${ownerId} ORDER BY hostname, id`
+            ),
 
-        memories: Effect.fn("ReadModel.memories")(function*(ownerId, directiveId) {
-          const found = yield* rows(
-            "read memories",
-            Schema.NullOr(MemoryRow),
-            sql`
+          memories: Effect.fn("ReadModel.memories")(function*(ownerId, directiveId) {
+            const found = yield* rows(
+              "read memories",
+              Schema.NullOr(MemoryRow),
+              (t) =>
+                sql`
               SELECT CASE WHEN m.id IS NOT NULL THEN ${sql.literal(jsonObject(MemoryRow.fields, "m"))} END AS row
-              FROM directives d LEFT JOIN memories m ON m.directive_id = d.id AND m.value IS NOT NULL
+              FROM ${t.directives} d LEFT JOIN ${t.memories} m ON m.directive_id = d.id AND m.value IS NOT NULL
               WHERE d.id = ${directiveId} AND d.owner_id = ${ownerId} ORDER BY m.key`
-          )
-          return found.length === 0 ? Option.none() : Option.some(found.filter((memory) => memory !== null))
-        }),
+            )
+            return found.length === 0 ? Option.none() : Option.some(found.filter((memory) => memory !== null))
+          }),
 
-        activeDirectives: (options) =>
-          rows(
-            "find directives that are active",
-            DirectiveAddress,
-            sql`
-              SELECT ${sql.literal(addressJson)} AS row FROM directives d
+          activeDirectives: (options) =>
+            rows(
+              "find directives that are active",
+              DirectiveAddress,
+              (t) =>
+                sql`
+              SELECT ${sql.literal(addressJson)} AS row FROM ${t.directives} d
               WHERE (
                 status NOT IN ('draft', 'archived')
-                OR EXISTS (SELECT FROM tasks t WHERE t.directive_id = d.id AND t.ended_at IS NULL)
+                OR EXISTS (SELECT FROM ${t.tasks} t WHERE t.directive_id = d.id AND t.ended_at IS NULL)
               ) ${
-              options?.exceptOwnerPrefix === undefined
-                ? sql.literal("")
-                : sql`AND NOT starts_with(owner_id, ${options.exceptOwnerPrefix})`
-            } ORDER BY created_position`
-          )
+                  options?.exceptOwnerPrefix === undefined
+                    ? sql.literal("")
+                    : sql`AND NOT starts_with(owner_id, ${options.exceptOwnerPrefix})`
+                } ORDER BY created_position`
+            )
+        })
       })
-    })
-  )
+    )
+
+  static readonly layer = this.layerVersion(currentVersion)
 }
+
+/** The names of the live tables, to be put into statements. */
+type LiveTables = Record<Table, Fragment>
+
+/** Asks the live tables. Whoever finds them gone looks which ones are live now, and asks those. */
+const makeAsk = (sql: SqlClient, version: number) => {
+  let known: { readonly generation: number; readonly tables: LiveTables } | undefined
+
+  const lookUp = Effect.gen(function*() {
+    const live = yield* stored(sql, "live")
+    if (live?.version !== version) return yield* Effect.fail(new Error(unreadable(live?.version, version)))
+    return known = { generation: live.generation, tables: Record.map(namesOf(live.generation), sql.literal) }
+  })
+
+  return Effect.fnUntraced(function*(statement: (tables: LiveTables) => Fragment) {
+    let asked = known ?? (yield* lookUp)
+    while (true) {
+      const found = yield* Effect.result(sql<{ readonly row: unknown }>`${statement(asked.tables)}`)
+      if (Result.isSuccess(found)) return found.success
+      const next = stateOf(found.failure) === undefinedTable ? yield* lookUp : asked
+      if (next.generation === asked.generation) return yield* found.failure
+      asked = next
+    }
+  })
+}
+
+const undefinedTable = "42P01"
+
+const unreadable = (live: number | undefined, version: number): string =>
+  live === undefined
+    ? "the read models are still being made"
+    : `the read models are of version ${live}, and this process reads version ${version}`
 
 const decodeRows = <A>(schema: Schema.Codec<A, unknown>) => Schema.decodeUnknownEffect(schema)
 
@@ -199,9 +260,7 @@ const directiveJson = jsonObject(DirectiveRow.fields, "d", {
 })
 const stepJson = jsonObject(stepFields, "s")
 const taskJson = jsonObject(TaskRow.fields, "t")
-const daemonJson = jsonObject(DaemonRow.fields, "w", {
-  activeTasks: "(SELECT count(*) FROM tasks t WHERE t.daemon_id = w.id AND t.ended_at IS NULL)"
-})
+const daemonJson = jsonObject(DaemonRow.fields, "w", { activeTasks: "a.tasks" })
 const addressJson = jsonObject(DirectiveAddress.fields, "d", { directiveId: "d.id" })
 
 const Listed = Schema.Struct({ directive: DirectiveRow, position: Schema.Natural })

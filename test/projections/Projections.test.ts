@@ -1,50 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Logger, Option, Queue } from "effect"
+import { Effect, Fiber, Layer, Option, Queue } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
 import * as Directive from "../../src/actors/Directive.ts"
-import { EventLog, type StreamAppend } from "../../src/events/EventLog.ts"
+import { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
-import { layerUnmigrated } from "../../src/postgres/Database.ts"
 import { makeApply } from "../../src/projections/internal/apply.ts"
-import { tableNames } from "../../src/projections/internal/rows.ts"
 import { Projections } from "../../src/projections/Projections.ts"
 import { ReadModel } from "../../src/projections/ReadModel.ts"
-import { created, now, started, stepIdAt, stream } from "../support/directive.ts"
-import { connection, layerDatabase } from "../support/postgres.ts"
+import { created, started, stepIdAt, stream } from "../support/directive.ts"
+import { layerDatabase } from "../support/postgres.ts"
 import { comparable, expected } from "./expected.ts"
-import { daemons, type Decided, fixed, inTurns, recorded } from "./histories.ts"
-
-const lives = inTurns(
-  [{ at: now, append: daemons("ada") as Decided["append"] }],
-  fixed("first", "ada", 1),
-  fixed("second", "ada", 2),
-  fixed("third", "bob", 3)
-)
-
-const write = Effect.fnUntraced(function*(appends: ReadonlyArray<Decided>) {
-  const log = yield* EventLog
-  for (const { append, at } of appends) yield* log.append([append], { at })
-})
-
-const writeEvents = (events: StreamAppend["events"]) =>
-  Effect.flatMap(EventLog, (log) => log.append([{ stream, expected: "any", events }], { at: now }))
-
-const catchUp = Effect.gen(function*() {
-  const { head } = yield* EventLog
-  const { awaitPosition } = yield* Projections
-  yield* awaitPosition(yield* head)
-})
-
-/** Everything that the tables hold. */
-const snapshot = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  const tables = yield* Effect.forEach(
-    tableNames,
-    (table) => sql.unsafe<{ readonly row: unknown }>(`SELECT to_jsonb(t) AS row FROM ${table} t ORDER BY id`)
-  )
-  return Object.fromEntries(tableNames.map((table, index) => [table, tables[index]!.map(({ row }) => row)]))
-})
+import { type Decided, recorded } from "./histories.ts"
+import { another, catchUp, database, lives, write, writeEvents } from "./processes.ts"
+import { logged, snapshot, tableOf } from "./tables.ts"
 
 /** Runs with a runner, which ends with it. */
 const running = <A, E, R>(
@@ -57,17 +26,6 @@ const madeAtOnce = (appends: ReadonlyArray<Decided>) =>
   Effect.andThen(write(appends), running(Effect.andThen(catchUp, snapshot))).pipe(
     Effect.provide(database)
   )
-
-const database = Layer.fresh(Layer.mergeAll(layerDatabase, EventLog.layerMemory, Logger.layer([])))
-
-/** What is logged from a level on, one text each. */
-const logged = Effect.gen(function*() {
-  const texts = yield* Queue.unbounded<string>()
-  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-    if (logLevel === "Warn" || logLevel === "Error") Queue.offerUnsafe(texts, String(message))
-  })
-  return { texts, layer: Logger.layer([logger]) }
-})
 
 describe("Projections", () => {
   it.live("hold what the state holds, after every append", () =>
@@ -111,10 +69,10 @@ describe("Projections", () => {
       yield* write(lives)
       const live = yield* running(snapshot)
       const sql = yield* SqlClient
-      yield* sql`UPDATE directives SET title = 'as an old version made it'`
+      const name = sql(yield* tableOf("directives"))
+      yield* sql`UPDATE ${name} SET title = 'as an old version made it'`
       assert.deepStrictEqual(yield* running(snapshot), { ...live, directives: yield* directives })
       assert.deepStrictEqual(yield* running(snapshot, Projections.layerVersion(2)), live)
-      assert.deepStrictEqual(yield* running(snapshot, Projections.layerVersion(1)), live)
     }).pipe(Effect.provide(database)))
 
   it.live("hold the same when every event is applied again", () =>
@@ -138,6 +96,7 @@ describe("Projections", () => {
         }
       })
       const here = Projections.layer.pipe(Layer.provide(watched))
+      yield* running(Effect.void)
       const stops = [0]
       for (let index = 0; index < lives.length; index += 40) {
         yield* write(lives.slice(index, index + 40))
@@ -150,14 +109,7 @@ describe("Projections", () => {
 
   it.live("are written by one process at a time", () =>
     Effect.gen(function*() {
-      const sql = yield* SqlClient
-      const [row] = yield* sql<{ readonly name: string }>`SELECT current_database() AS name`
-      const client = layerUnmigrated(connection(row!.name))
-      const runner = Effect.gen(function*() {
-        const context = yield* Layer.build(Layer.fresh(Projections.layer.pipe(Layer.provideMerge(client))))
-        return Context.merge(context, yield* Effect.context<EventLog>())
-      })
-      const runners = [yield* runner, yield* runner, yield* runner]
+      const runners = [yield* another(), yield* another(), yield* another()]
       yield* write(lives)
       yield* Effect.forEach(runners, (context) => Effect.provideContext(catchUp, context), { concurrency: "unbounded" })
       assert.deepStrictEqual(yield* snapshot, yield* madeAtOnce(lives))
@@ -167,9 +119,14 @@ describe("Projections", () => {
     Effect.gen(function*() {
       const sql = yield* SqlClient
       const reached: Array<number> = []
-      const apply = makeApply(sql, 1, (position) => Effect.sync(() => void reached.push(position)))
       const events = recorded(lives.slice(1))
       yield* running(Effect.void)
+      const apply = makeApply(
+        sql,
+        "live",
+        (found) => Effect.succeed(found!),
+        (position) => Effect.sync(() => void reached.push(position))
+      )
       yield* apply(events, 0)
       const made = yield* snapshot
       for (const late of [events.slice(0, 1), events.slice(0, -1), events]) yield* apply(late, 0)
@@ -196,7 +153,7 @@ describe("Projections", () => {
     Effect.gen(function*() {
       const { layer, texts } = yield* logged
       const problem =
-        `StepReadied at position 3 (${stream}@3) cannot be applied: null value in column "directive_id" of relation "steps" ` +
+        `StepReadied at position 3 (${stream}@3) cannot be applied: null value in column "directive_id" of relation "read_1_steps" ` +
         "violates not-null constraint"
       yield* running(Effect.gen(function*() {
         const { awaitPosition, progress } = yield* Projections
@@ -212,6 +169,15 @@ describe("Projections", () => {
       })).pipe(Effect.provide(layer))
     }).pipe(Effect.provide(database)))
 
+  it.live("stop at an event whose changes nobody can tell, and say which", () =>
+    running(Effect.gen(function*() {
+      const { awaitPosition, progress } = yield* Projections
+      yield* writeEvents([created, { _tag: "StepReadied" } as never, started])
+      const error = yield* Effect.flip(awaitPosition(3))
+      assert.include(error.message, `at position 1: StepReadied at position 2 (${stream}@2) cannot be applied: `)
+      assert.strictEqual((yield* progress).stopped, error)
+    })).pipe(Effect.provide(database)))
+
   it.effect("wait out trouble with the database and lose nothing", () =>
     Effect.gen(function*() {
       const { layer, texts } = yield* logged
@@ -219,14 +185,15 @@ describe("Projections", () => {
         const sql = yield* SqlClient
         yield* writeEvents([created])
         yield* catchUp
-        yield* sql`ALTER TABLE directives RENAME TO hidden`
+        const name = sql(yield* tableOf("directives"))
+        yield* sql`ALTER TABLE ${name} RENAME TO hidden`
         yield* writeEvents([started])
         for (const delay of [100, 200, 400]) {
           assert.include(yield* Queue.take(texts), `The read models wait ${delay} ms because of this:`)
           yield* TestClock.adjust(delay)
         }
         yield* Queue.take(texts)
-        yield* sql`ALTER TABLE hidden RENAME TO directives`
+        yield* sql`ALTER TABLE hidden RENAME TO ${name}`
         yield* TestClock.adjust("1 second")
         yield* catchUp
         assert.deepInclude((yield* directives)[0], { status: "active" })
@@ -240,7 +207,8 @@ describe("Projections", () => {
         const sql = yield* SqlClient
         yield* writeEvents([created])
         yield* catchUp
-        yield* sql.withTransaction(Effect.andThen(sql`TRUNCATE directives`, sql`UPDATE projections SET position = 0`))
+        const name = sql(yield* tableOf("directives"))
+        yield* sql.withTransaction(Effect.andThen(sql`TRUNCATE ${name}`, sql`UPDATE projections SET position = 0`))
         yield* writeEvents([started])
         assert.include(yield* Queue.take(texts), "another process has set them back to position 0")
         yield* TestClock.adjust("1 second")
@@ -277,7 +245,9 @@ describe("Projections", () => {
       ])
       yield* catchUp
       const sql = yield* SqlClient
-      const rows = yield* sql<{ readonly size: number }>`SELECT char_length(value) AS size FROM memories`
+      const rows = yield* sql<{ readonly size: number }>`SELECT char_length(value) AS size FROM ${
+        sql(yield* tableOf("memories"))
+      }`
       assert.deepStrictEqual(rows.map(({ size }) => size), [1_000_000, 1_000_000, 1_000_000])
     })).pipe(Effect.provide(database)))
 })

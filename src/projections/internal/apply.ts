@@ -1,17 +1,18 @@
 /**
- * How events get into the tables: a batch is one transaction that locks the position, lays the changes over the rows
- * and moves the position on.
+ * How events get into the tables of a generation: a batch is one transaction that locks the generation, lays the
+ * changes over the rows and moves the position on.
  */
 import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
-import { isReadable, type LoggedEvent } from "../../events/Unreadable.ts"
-import { changes, merged } from "../Changes.ts"
-import { jsonArrays, mergeStatements, tableNames } from "./rows.ts"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import type { RecordedEvent } from "../../events/EventLog.ts"
+import { type LoggedEvent, separate } from "../../events/Unreadable.ts"
+import { type Change, changes, merged } from "../Changes.ts"
+import { type Generation, lock, moveTo, type Place } from "./generations.ts"
+import { quarantine, quarantineOf } from "./quarantine.ts"
+import { jsonArrays, mergeStatementsOf } from "./rows.ts"
 
-const name = "read models"
-
-/** There is no going on: an event cannot be applied, or code of another version has taken the tables over. */
+/** There is no going on: an event cannot be applied, or code of another version has taken the place of this one. */
 export class Unable extends Schema.TaggedError<Unable>()("Unable", { problem: Schema.String }) {}
 
 /** Another process has begun to make the read models anew: what was read from the log is not what comes next. */
@@ -21,62 +22,52 @@ export class Rewound extends Schema.TaggedError<Rewound>()("Rewound", { position
   }
 }
 
-/** Makes sure that the read models are of this version: those of another one are emptied. */
-export const prepare = (sql: SqlClient, version: number) =>
-  sql.withTransaction(Effect.gen(function*() {
-    yield* sql`
-      INSERT INTO projections (name, version, position) VALUES (${name}, ${version}::integer, 0)
-      ON CONFLICT DO NOTHING`
-    const stored = yield* lock(sql)
-    if (stored.version === version) return
-    yield* Effect.logInfo(`The read models are of version ${stored.version}, not ${version}: they are made anew`)
-    yield* sql.unsafe(`TRUNCATE ${tableNames.join(", ")}`)
-    yield* sql`UPDATE projections SET version = ${version}::integer, position = 0 WHERE name = ${name}`
-  }))
-
-interface Stored {
-  readonly version: number
-  readonly position: number
+/** `changes` does not know what to make of an event. */
+class Unfoldable extends Schema.TaggedError<Unfoldable>()("Unfoldable", { cause: Schema.Defect() }) {
+  override get message(): string {
+    return this.cause instanceof Error ? this.cause.message : String(this.cause)
+  }
 }
 
-export const storedPosition = (sql: SqlClient) =>
-  Effect.map(
-    sql<Stored>`SELECT version, position::float8 AS position FROM projections WHERE name = ${name}`,
-    (rows) => rows[0]!.position
-  )
+const changesOf = (events: ReadonlyArray<RecordedEvent>) =>
+  Effect.try({ try: (): ReadonlyArray<Change> => events.flatMap(changes), catch: (cause) => new Unfoldable({ cause }) })
 
 /**
- * Locks the position and prepares the transaction: what it writes can be made again from the log, so it need not wait
- * for the disk; and rows are found by id, whatever the planner thinks of a table that has just been filled.
+ * Lays the changes of events over rows, within a transaction of the caller. A stream with an event that cannot be read
+ * stays as it was before that, and is in quarantine from then on. Gives how many streams are.
  */
-const lock = (sql: SqlClient) =>
-  Effect.map(
-    sql<Stored>`
-      SELECT version, position::float8 AS position,
-        set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
-        set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
-      FROM projections WHERE name = ${name} FOR UPDATE`,
-    (rows) => rows[0]!
-  )
+export const lay = Effect.fnUntraced(
+  function*(sql: SqlClient, place: Generation, logged: ReadonlyArray<LoggedEvent>) {
+    const { entered, events } = separate(yield* quarantineOf(sql, place), logged)
+    const statements = mergeStatementsOf(place.generation)
+    for (const [table, rows] of merged(yield* changesOf(events))) {
+      for (const json of jsonArrays(rows)) yield* sql.unsafe(statements[table], [json])
+    }
+    yield* quarantine(sql, place, entered)
+    return place.quarantined + entered.length
+  }
+)
 
-/** Applies events that come after `cursor`, telling `reached` where the read models are then. */
-export const makeApply = (sql: SqlClient, version: number, reached: (position: number) => Effect.Effect<void>) => {
+/**
+ * Applies events that come after `cursor` to the generation in that place, telling `reached` where it is then. `expected`
+ * says whether the one that is found there may be written.
+ */
+export const makeApply = <E>(
+  sql: SqlClient,
+  place: Place,
+  expected: (found: Generation | undefined) => Effect.Effect<Generation, E>,
+  reached: (position: number) => Effect.Effect<void>
+) => {
   const together = (events: ReadonlyArray<LoggedEvent>, cursor: number) =>
     sql.withTransaction(Effect.gen(function*() {
-      const stored = yield* lock(sql)
-      if (stored.version !== version) {
-        const problem = `they are of version ${stored.version} now, and this process makes version ${version}`
-        return yield* new Unable({ problem })
-      }
-      if (stored.position < cursor) return yield* new Rewound({ position: stored.position })
+      const found = yield* Effect.flatMap(lock(sql, place), expected)
+      if (found.position < cursor) return yield* new Rewound({ position: found.position })
       // Another process may have applied some of it, or all.
-      const fresh = events.filter((event) => event.position > stored.position)
+      const fresh = events.filter((event) => event.position > found.position)
       const last = fresh.at(-1)
-      if (last === undefined) return stored.position
-      for (const [table, rows] of merged(fresh.filter(isReadable).flatMap(changes))) {
-        for (const json of jsonArrays(rows)) yield* sql.unsafe(mergeStatements[table], [json])
-      }
-      yield* sql`UPDATE projections SET position = ${last.position}::bigint WHERE name = ${name}`
+      if (last === undefined) return found.position
+      const quarantined = yield* lay(sql, found, fresh)
+      yield* moveTo(sql, place, last.position, quarantined)
       return last.position
     })).pipe(Effect.flatMap(reached))
 
@@ -85,26 +76,29 @@ export const makeApply = (sql: SqlClient, version: number, reached: (position: n
     let before = cursor
     for (const recorded of events) {
       yield* together([recorded], before).pipe(
-        Effect.catchIf(isAboutData, (error) => Effect.fail(new Unable({ problem: inapplicable(recorded, error) })))
+        Effect.catchIf(isAboutEvents, (error) => Effect.fail(new Unable({ problem: inapplicable(recorded, error) })))
       )
       before = recorded.position
     }
   })
 
   return (events: ReadonlyArray<LoggedEvent>, cursor: number) =>
-    together(events, cursor).pipe(Effect.catchIf(isAboutData, () => separately(events, cursor)))
+    together(events, cursor).pipe(Effect.catchIf(isAboutEvents, () => separately(events, cursor)))
 }
 
-const inapplicable = ({ event, position, stream, version }: LoggedEvent, error: SqlError): string =>
-  `${event._tag} at position ${position} (${stream}@${version}) cannot be applied: ${messageOf(error)}`
+const inapplicable = ({ event, position, stream, version }: LoggedEvent, error: SqlError | Unfoldable): string =>
+  `${event._tag} at position ${position} (${stream}@${version}) cannot be applied: ${
+    error._tag === "SqlError" ? messageOf(error) : error.message
+  }`
 
 /** What PostgreSQL itself said, where it did. */
 export const messageOf = ({ message, reason }: SqlError): string =>
   reason.cause instanceof Error ? reason.cause.message : message
 
-/** Whether PostgreSQL objects to the values themselves, so that trying again is of no use. */
-const isAboutData = (error: SqlError | Unable | Rewound): error is SqlError => {
-  if (error._tag !== "SqlError") return false
+/** Whether it is the events themselves, so that trying again is of no use. */
+const isAboutEvents = (error: unknown): error is SqlError | Unfoldable => {
+  if (error instanceof Unfoldable) return true
+  if (!isSqlError(error)) return false
   const { reason } = error
   switch (reason._tag) {
     case "ConstraintError":
@@ -112,8 +106,12 @@ const isAboutData = (error: SqlError | Unable | Rewound): error is SqlError => {
       return true
     case "UnknownError":
       // Data exceptions, and limits of the program.
-      return reason.cause instanceof Error && "code" in reason.cause && /^(22|54)/.test(String(reason.cause.code))
+      return /^(22|54)/.test(stateOf(error) ?? "")
     default:
       return false
   }
 }
+
+/** PostgreSQL's code for what went wrong. */
+export const stateOf = ({ reason: { cause } }: SqlError): string | undefined =>
+  cause instanceof Error && "code" in cause ? String(cause.code) : undefined

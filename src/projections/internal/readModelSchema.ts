@@ -1,15 +1,38 @@
-/** The tables of the read models, which can always be made anew from the log, and how far they have come. */
+/**
+ * The tables of the read models, which can always be made anew from the log, and how far they have come.
+ *
+ * Each set of tables is a generation with a number of its own, which is in their names: `read_7_steps`. `projections`
+ * says which generation is live and which one is being made. The tables belong to the code that fills them, so that
+ * code makes them, and not a migration.
+ */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 
+/**
+ * Whenever `changes` or the tables mean something else than before, this grows. Readers ask only tables of their own
+ * version, and those of a new one are made beside the old ones.
+ */
+export const currentVersion = 1
+
+/** What the names of a generation's tables begin with. */
+export const prefixOf = (generation: number): string => `read_${generation}_`
+
+export const createProjections = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* sql`
+    CREATE TABLE projections (
+      name text COLLATE "C" PRIMARY KEY,
+      generation integer NOT NULL,
+      version integer NOT NULL,
+      position bigint NOT NULL,
+      quarantined integer NOT NULL
+    )`
+  yield* sql`CREATE SEQUENCE projections_generations AS integer`
+})
+
 // Texts are compared byte by byte: these are ids and names of states, in no language.
-const statements = [
-  `CREATE TABLE projections (
-    name text COLLATE "C" PRIMARY KEY,
-    version integer NOT NULL,
-    position bigint NOT NULL
-  )`,
-  `CREATE TABLE directives (
+export const tableStatements = (prefix: string): ReadonlyArray<string> => [
+  `CREATE TABLE ${prefix}directives (
     id text COLLATE "C" PRIMARY KEY,
     owner_id text COLLATE "C" NOT NULL,
     title text NOT NULL,
@@ -29,9 +52,7 @@ const statements = [
     attention text,
     created_position bigint NOT NULL
   )`,
-  `CREATE INDEX directives_of_owner ON directives (owner_id, created_position)`,
-  `CREATE INDEX directives_of_owner_in_status ON directives (owner_id, status, created_position)`,
-  `CREATE TABLE steps (
+  `CREATE TABLE ${prefix}steps (
     id text COLLATE "C" PRIMARY KEY,
     directive_id text COLLATE "C" NOT NULL,
     name text NOT NULL,
@@ -45,8 +66,7 @@ const statements = [
     failure text,
     version bigint NOT NULL
   )`,
-  `CREATE INDEX steps_of_directive ON steps (directive_id, version)`,
-  `CREATE TABLE tasks (
+  `CREATE TABLE ${prefix}tasks (
     id text COLLATE "C" PRIMARY KEY,
     directive_id text COLLATE "C" NOT NULL,
     step_id text COLLATE "C",
@@ -66,10 +86,7 @@ const statements = [
     plan text NOT NULL,
     version bigint NOT NULL
   )`,
-  `CREATE INDEX tasks_of_directive ON tasks (directive_id, version)`,
-  `CREATE INDEX tasks_open ON tasks (directive_id) WHERE ended_at IS NULL`,
-  `CREATE INDEX tasks_of_daemon ON tasks (daemon_id) WHERE ended_at IS NULL`,
-  `CREATE TABLE daemons (
+  `CREATE TABLE ${prefix}daemons (
     id text COLLATE "C" PRIMARY KEY,
     owner_id text COLLATE "C" NOT NULL,
     machine_id text NOT NULL,
@@ -79,18 +96,31 @@ const statements = [
     since bigint NOT NULL,
     lost_at bigint
   )`,
-  `CREATE INDEX daemons_of_owner ON daemons (owner_id)`,
-  `CREATE TABLE memories (
+  `CREATE TABLE ${prefix}memories (
     id text COLLATE "C" PRIMARY KEY,
     directive_id text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
     value text,
     category text
   )`,
-  `CREATE INDEX memories_of_directive ON memories (directive_id, key)`
+  `CREATE TABLE ${prefix}quarantine (
+    id text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL,
+    position bigint NOT NULL,
+    type text NOT NULL,
+    schema_version bigint NOT NULL,
+    reason text NOT NULL
+  )`
 ]
 
-export const createReadModels = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  for (const statement of statements) yield* sql.unsafe(statement)
-})
+/** Made when the tables are full, which is faster. */
+export const indexStatements = (prefix: string): ReadonlyArray<string> => [
+  `CREATE INDEX IF NOT EXISTS ${prefix}directives_of_owner ON ${prefix}directives (owner_id, created_position)`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}directives_of_owner_in_status ON ${prefix}directives (owner_id, status, created_position)`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}steps_of_directive ON ${prefix}steps (directive_id, version)`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}tasks_of_directive ON ${prefix}tasks (directive_id, version)`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}tasks_open ON ${prefix}tasks (directive_id) WHERE ended_at IS NULL`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}tasks_of_daemon ON ${prefix}tasks (daemon_id) WHERE ended_at IS NULL`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}daemons_of_owner ON ${prefix}daemons (owner_id)`,
+  `CREATE INDEX IF NOT EXISTS ${prefix}memories_of_directive ON ${prefix}memories (directive_id, key)`
+]

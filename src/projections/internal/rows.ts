@@ -2,6 +2,7 @@
 import { String } from "effect"
 import type { MergedRow } from "../Changes.ts"
 import { type Table, tables } from "../Rows.ts"
+import { prefixOf } from "./readModelSchema.ts"
 
 export const tableNames = Object.keys(tables) as ReadonlyArray<Table>
 
@@ -11,23 +12,32 @@ const columnOf = String.camelToSnake
  * Takes an array of rows as JSON. A value that is not given leaves the column as it is, and does not touch what
  * PostgreSQL keeps out of line. A row that is not there yet must be complete.
  */
-const mergeStatement = (table: Table): string => {
+const mergeStatement = (table: Table, name: string): string => {
   const columns = Object.keys(tables[table].fields).map(columnOf)
   const changed = columns.filter((column) => column !== "id")
     .map((column) => `${column} = CASE WHEN c.given ? '${column}' THEN c.${column} ELSE t.${column} END`)
   return `
-MERGE INTO ${table} t
+MERGE INTO ${name} t
 USING (
   SELECT given.value AS given, row.*
-  FROM jsonb_array_elements($1::jsonb) AS given, jsonb_populate_record(NULL::${table}, given.value) AS row
+  FROM jsonb_array_elements($1::jsonb) AS given, jsonb_populate_record(NULL::${name}, given.value) AS row
 ) c ON t.id = c.id
 WHEN MATCHED THEN UPDATE SET ${changed.join(", ")}
 WHEN NOT MATCHED THEN INSERT (${columns.join(", ")}) VALUES (${columns.map((column) => `c.${column}`).join(", ")})`
 }
 
-export const mergeStatements = Object.fromEntries(
-  tableNames.map((table) => [table, mergeStatement(table)])
-) as Record<Table, string>
+/** What each table is called in a generation. */
+export const namesOf = (generation: number): Record<Table, string> =>
+  ofTables((table) => `${prefixOf(generation)}${table}`)
+
+/** The statements for the tables of a generation. */
+export const mergeStatementsOf = (generation: number): Record<Table, string> => {
+  const names = namesOf(generation)
+  return ofTables((table) => mergeStatement(table, names[table]))
+}
+
+const ofTables = (value: (table: Table) => string) =>
+  Object.fromEntries(tableNames.map((table) => [table, value(table)])) as Record<Table, string>
 
 /** A parameter of a statement may not be too large: JSON in PostgreSQL ends at 256 MiB, and memory before that. */
 const jsonCharsMax = 4_000_000
