@@ -54,9 +54,11 @@ export const comparison = (sql: SqlClient, begun: Effect.Effect<void, SqlError> 
       made: digest,
       live: ofLive?.get(table)
     }))
-    const differing = live?.version === made.version && live.position === made.position
-      ? tables.filter((table) => table.live?.digest !== table.made.digest)
-      : []
+    const same = live?.version === made.version
+    if (same && live.position !== made.position) {
+      return yield* Effect.die("The live tables moved on before the comparison")
+    }
+    const differing = same ? tables.filter((table) => table.live?.digest !== table.made.digest) : []
     const differences = yield* Effect.forEach(differing, ({ table }) => difference(sql, table, live!, made))
     return { position: made.position, live, tables, differences }
   })).pipe(
