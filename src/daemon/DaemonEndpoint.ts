@@ -30,7 +30,7 @@ const missedHeartbeatsMax = 3
 const encode = Schema.encodeSync(Schema.fromJsonString(ServerFrame))
 const decodeAuthenticate = Schema.decodeUnknownResult(Schema.fromJsonString(Authenticate))
 const decodeFrame = Schema.decodeUnknownResult(Schema.fromJsonString(DaemonFrame))
-const hasType = Schema.is(Schema.fromJsonString(Schema.Struct({ type: Schema.String })))
+const decodeTyped = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ type: Schema.String })))
 
 export const layer = Layer.effectDiscard(Effect.gen(function*() {
   const router = yield* HttpRouter.HttpRouter
@@ -88,7 +88,7 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
       if (session === undefined) return yield* authenticate(text)
       const frame = decodeFrame(text)
       if (Result.isSuccess(frame)) return yield* session.receive(frame.success)
-      const code = hasType(text) ? "invalid_frame" : "not_a_frame"
+      const code = Option.isSome(decodeTyped(text)) ? "invalid_frame" : "not_a_frame"
       return yield* complain(code, frame.failure.message)
     })
 
