@@ -5,7 +5,7 @@
  * grows in the order of the commits. This file has the service and the memory implementation; `PostgresEventLog.ts` is
  * the durable one. Both pass `test/events/EventLogContract.ts`.
  */
-import { Context, Effect, Layer, PubSub, Schema, Stream } from "effect"
+import { Context, Effect, Layer, type Option, PubSub, Schema, Stream } from "effect"
 import { DaemonEvent } from "./DaemonEvent.ts"
 import { DirectiveEvent } from "./DirectiveEvent.ts"
 import { follow } from "./internal/follow.ts"
@@ -103,6 +103,11 @@ export class EventLog extends Context.Service<EventLog, {
   readAll(options?: { readonly after?: number }): Stream.Stream<LoggedEvent, EventLogError>
   /** As `readAll`, and then on and on as events are committed: each event once, in order, none left out. */
   subscribe(options?: { readonly after?: number }): Stream.Stream<LoggedEvent, EventLogError>
+  /** The answer that a stream has to a command with this idempotency key: the first, where there are several. */
+  findAnswer(
+    stream: string,
+    commandId: string
+  ): Effect.Effect<Option.Option<RecordedEvent>, EventLogError | UnreadableEvent>
   /** The position of the newest event, 0 in an empty log. */
   readonly head: Effect.Effect<number, EventLogError>
 }>()("makima-runtime/events/EventLog") {
@@ -149,6 +154,10 @@ export class EventLog extends Context.Service<EventLog, {
             ),
           readAll: (options) => Stream.suspend(() => Stream.fromIterable(all.slice(options?.after ?? 0))),
           subscribe: (options) => follow(pageAfter, heads, options?.after ?? 0),
+          findAnswer: (stream, commandId) =>
+            Stream.runHead(untilUnreadable(
+              Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).filter(isAnswerTo(commandId))))
+            )),
           head: Effect.sync(() => all.length)
         })
       })
@@ -157,6 +166,10 @@ export class EventLog extends Context.Service<EventLog, {
   /** Keeps the events in this process and forgets them with it: for rules, simulation and tests. */
   static readonly layerMemory = this.layerMemoryWith([])
 }
+
+const isAnswerTo = (commandId: string) => ({ event, ...recorded }: LoggedEvent): boolean =>
+  recorded.commandId === commandId &&
+  (event._tag === "Unreadable" ? event.type : event._tag) === "CommandAnswered"
 
 /** Whether a stream at version `actual` is where the append takes it to be. */
 export const meets = (expected: Expected, actual: number): boolean => {

@@ -8,7 +8,7 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { Effect, Layer, Option, PubSub, Queue, Stream } from "effect"
 import { EventLog, type EventLogError } from "./EventLog.ts"
-import { channel } from "./internal/eventLogSchema.ts"
+import { answerIn, channel } from "./internal/eventLogSchema.ts"
 import { failure } from "./internal/failure.ts"
 import { follow } from "./internal/follow.ts"
 import { makeGroupCommit } from "./internal/groupCommit.ts"
@@ -52,6 +52,10 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
         untilUnreadable(pages(pageOfStream(stream), ({ version }) => version, options?.after ?? 0)),
       readAll: (options) => pages(pageOfAll("readAll"), ({ position }) => position, options?.after ?? 0),
       subscribe: (options) => follow(pageOfAll("subscribe"), heads, options?.after ?? 0),
+      findAnswer: (stream, commandId) =>
+        page("findAnswer", answerIn, [stream, commandId]).pipe(
+          Effect.flatMap((found) => Stream.runHead(untilUnreadable(Stream.fromIterable(found))))
+        ),
       head: sql.unsafe<{ readonly head: bigint }>("SELECT coalesce(max(position), 0) AS head FROM events").pipe(
         Effect.map((rows) => Number(rows[0]?.head ?? 0)),
         Effect.mapError(failure("head"))

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
-import { createEventLog } from "../events/internal/eventLogSchema.ts"
+import { createAnswersIndex, createEventLog } from "../events/internal/eventLogSchema.ts"
 import { createProjections } from "../projections/internal/readModelSchema.ts"
 import { createApiKeys } from "../server/internal/apiKeysSchema.ts"
 
@@ -10,7 +10,8 @@ import { createApiKeys } from "../server/internal/apiKeysSchema.ts"
 const migrations = {
   "0001_event_log": createEventLog,
   "0002_read_models": createProjections,
-  "0003_api_keys": createApiKeys
+  "0003_api_keys": createApiKeys,
+  "0006_answers": createAnswersIndex
 }
 
 const migrate = Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "makima_migrations" })

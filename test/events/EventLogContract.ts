@@ -4,7 +4,7 @@
  * It runs on the real clock: a database does not wait for a virtual one.
  */
 import { assert, layer as provided } from "@effect/vitest"
-import { Deferred, Effect, Fiber, type Layer, Queue, Stream } from "effect"
+import { Deferred, Effect, Fiber, type Layer, Option, Queue, Stream } from "effect"
 import { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import { EventLog, type Expected, type RecordedEvent, VersionConflict } from "../../src/events/EventLog.ts"
 import type { LoggedEvent } from "../../src/events/Unreadable.ts"
@@ -276,6 +276,30 @@ export const suite = <E>(name: string, layer: Layer.Layer<EventLog, E>) =>
         yield* log.append([{ stream: "nested", expected: 0, events: [nested] }], about)
         const [read] = yield* Stream.runCollect(log.read("nested"))
         assert.deepStrictEqual(read!.event, nested)
+      }))
+
+    it.effect("finds the answer to an idempotency key, the first of them and in its stream only", () =>
+      Effect.gen(function*() {
+        const log = yield* EventLog
+        const answered = (commandId: string, answer: string) =>
+          DirectiveEvent.cases.CommandAnswered.make({ commandId, answer })
+        const long = "k".repeat(10_000)
+        const events = [DirectiveEvent.cases.MemorySet.make({ key: "k", value: "v" }), answered("a", "1")]
+        yield* log.append([{ stream: "answers", expected: 0, events }], { ...about, commandId: "a" })
+        for (const [index, key] of ["b", "a", long].entries()) {
+          yield* log.append([{ stream: "answers", expected: 2 + index, events: [answered(key, "2")] }], {
+            ...about,
+            commandId: key
+          })
+        }
+        const versionOf = (stream: string, key: string) =>
+          Effect.map(log.findAnswer(stream, key), Option.map(({ version }) => version))
+        assert.deepStrictEqual(yield* versionOf("answers", "a"), Option.some(2))
+        assert.deepStrictEqual(yield* versionOf("answers", long), Option.some(5))
+        assert.deepStrictEqual(yield* versionOf("answers", "c"), Option.none())
+        assert.deepStrictEqual(yield* versionOf("others", "a"), Option.none())
+        const found = Option.getOrThrow(yield* log.findAnswer("answers", "b"))
+        assert.deepStrictEqual(found, (yield* Stream.runCollect(log.read("answers", { after: 2 })))[0])
       }))
 
     it.effect("gives a subscriber the past, then the present", () =>

@@ -130,3 +130,18 @@ export const createEventLog = Effect.gen(function*() {
   yield* sql.unsafe(createTable)
   yield* sql.unsafe(createFunction)
 })
+
+// Idempotency keys may be of any length, and the entries of an index may not.
+const hashOf = (text: string) => `hashtextextended(${text}, 0)`
+
+/** Answers to commands with an idempotency key are found by the key, however long ago they were given. */
+export const createAnswersIndex = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* sql.unsafe(
+    `CREATE INDEX events_answers ON events (stream, ${hashOf("command_id")}) WHERE type = 'CommandAnswered'`
+  )
+})
+
+/** The condition that this index serves: the answers in stream $1 to key $2. */
+export const answerIn = `stream = $1 AND ${hashOf("command_id")} = ${hashOf("$2")} AND command_id = $2 ` +
+  `AND type = 'CommandAnswered' ORDER BY version`
