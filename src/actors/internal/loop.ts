@@ -39,7 +39,7 @@ export interface Behaviour<
   ) => Result.Result<Decided<State, Event, Answer>, Rejection>
   /** The command that a due time sends. */
   readonly wake: Command
-  /** When the actor wants that command next, in milliseconds since 1970. */
+  /** When the actor wants that command next, in milliseconds since 1970, having decided everything until `now`. */
   readonly dueAt: (state: State, now: number) => number | undefined
   /**
    * A last command of a batch that depends on the rest of this process, such as which daemons have room. The append may
@@ -70,6 +70,8 @@ interface Current<State> {
   readonly state: State
   readonly version: number
   readonly position: number
+  /** When the latest batch was decided. */
+  readonly decidedAt: number
 }
 
 /** Runs an actor until it fails or is interrupted. The mailbox outlives it, so that a restarted actor goes on there. */
@@ -93,7 +95,8 @@ export const run = Effect.fnUntraced(
     yield* Effect.addFinalizer(() => Effect.sync(() => behaviour.ended?.(current.state)))
     const batch = Effect.fnUntraced(function*(messages: ReadonlyArray<Message<Command, Answer, Rejection>>) {
       current = yield* handle(log, stream, behaviour, current, messages, self)
-      yield* alarm(behaviour.dueAt(current.state, yield* Clock.currentTimeMillis))
+      // What became due since the batch was decided was not seen by it, so it counts as due and not as done.
+      yield* alarm(behaviour.dueAt(current.state, current.decidedAt))
     })
 
     yield* batch(behaviour.recovered(current.state).map(unasked))
@@ -117,8 +120,13 @@ const recover = <State, Command extends { readonly _tag: string }, Event extends
 ): Effect.Effect<Current<State>, EventLogError | UnreadableEvent> =>
   log.read(stream).pipe(
     Stream.runFold(
-      (): Current<State> => ({ state: empty(stream), version: 0, position: 0 }),
-      (current, { event, position, version }) => ({ state: evolve(current.state, event as Event), version, position })
+      (): Current<State> => ({ state: empty(stream), version: 0, position: 0, decidedAt: 0 }),
+      ({ decidedAt, state }, { event, position, version }) => ({
+        state: evolve(state, event as Event),
+        version,
+        position,
+        decidedAt
+      })
     )
   )
 
@@ -169,7 +177,8 @@ const handle = Effect.fnUntraced(
     const next: Current<State> = {
       state,
       version: current.version + events.length,
-      position: recorded.at(-1)?.position ?? current.position
+      position: recorded.at(-1)?.position ?? current.position,
+      decidedAt: now
     }
     // A reply is a promise that the fact survives a crash, so it follows the append.
     for (const [index, { reply }] of messages.entries()) {

@@ -219,6 +219,21 @@ describe("loop", () => {
         assert.include(yield* texts, "reminded")
       }).pipe(Effect.provide(ControlledLog.layer)))
 
+    it.effect("notices what becomes due while an append is under way", () =>
+      Effect.gen(function*() {
+        const control = yield* ControlledLog.Control
+        // As a directive: what was due before a batch was decided has been seen to, and wants no waking.
+        const dueAt: Notebook["dueAt"] = ({ dueAt }, now) => dueAt !== undefined && dueAt > now ? dueAt : undefined
+        const actor = yield* start(notebook([], { dueAt }))
+        yield* control.gate.close
+        yield* Effect.forkChild(actor.ask({ _tag: "Remind", at: 5_000 }))
+        yield* TestClock.adjust("10 seconds")
+        yield* control.gate.open
+        yield* settle
+        yield* settle
+        assert.include(yield* texts, "reminded")
+      }).pipe(Effect.provide(ControlledLog.layer)))
+
     it.effect("keeps a due time that the log knows, also one that is past", () =>
       Effect.gen(function*() {
         const first = yield* start()
