@@ -22,6 +22,7 @@ import {
 } from "./DirectiveCommand.ts"
 import { empty, isOpen, type State, type Step, stepOf, type Task, taskOf } from "./DirectiveState.ts"
 import { addSteps } from "./internal/addSteps.ts"
+import { recall } from "./internal/answers.ts"
 import { type Context, defaultPolicy, Draft, type Policy } from "./internal/draft.ts"
 import { failHandOver, handOver, report, stopTask } from "./internal/endings.ts"
 import { evolve } from "./internal/evolve.ts"
@@ -68,13 +69,15 @@ export const decide = (
   commandId?: string
 ): Result.Result<Decision, Rejection> => {
   const known = commandId === undefined ? Option.none() : HashMap.get(state.answers, commandId)
-  if (Option.isSome(known)) return Result.succeed({ events: [], state, answer: known.value })
+  if (Option.isSome(known)) {
+    return Result.map(recall(known.value, command), (answer) => ({ events: [], state, answer }))
+  }
   const draft = new Draft(state, context)
   const outcome = carryOut(draft, command)
   if (Result.isFailure(outcome)) return Result.fail(outcome.failure)
   advance(draft)
   const answer = { ...answerOf(draft.state), ...outcome.success }
-  if (commandId !== undefined) draft.record({ _tag: "CommandAnswered", commandId, answer })
+  if (commandId !== undefined) draft.record({ _tag: "CommandAnswered", commandId, command: command._tag, answer })
   return Result.succeed({ events: draft.events, state: draft.state, answer })
 }
 

@@ -12,6 +12,7 @@ import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
 import { currentHandOver, type HandOver, isOpen, taskOf } from "./DirectiveState.ts"
+import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
 import type { Behaviour, Self } from "./internal/loop.ts"
 import type { About, ActorUnavailable, Answered } from "./internal/mailbox.ts"
 import { Supervisor } from "./SupervisorActor.ts"
@@ -70,6 +71,10 @@ export class Directives extends Context.Service<Directives, {
         empty: Directive.empty,
         evolve: Directive.evolve,
         decide: (state, command, now, commandId) => Directive.decide(state, command, { now, policy }, commandId),
+        answers: {
+          mayHaveForgotten,
+          recall: (answered, command) => recall(answeredBy(answered as CommandAnswered), command)
+        },
         wake: { _tag: "Wake" },
         dueAt: Directive.dueAt,
         conclude: (state, events, now, self) => {
@@ -159,6 +164,7 @@ export const failAbandoned = (
   reason: `daemon ${daemonId} was lost`
 })
 
+type CommandAnswered = Extract<DirectiveEvent, { _tag: "CommandAnswered" }>
 type DirectiveBehaviour = Behaviour<Directive.State, DirectiveCommand, DirectiveEvent, DirectiveAnswer, Rejection>
 
 function* wantedBy(state: Directive.State, now: number) {

@@ -222,6 +222,18 @@ export class NotYourTask extends Schema.TaggedError<NotYourTask>()("NotYourTask"
   }
 }
 
+/** An idempotency key stands for one command, and this is another one. */
+export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
+  commandId: Schema.String,
+  answered: Schema.String,
+  refused: Schema.String
+}) {
+  override get message() {
+    return `The idempotency key ${JSON.stringify(this.commandId)} was given to a ${this.answered} before: ` +
+      `a ${this.refused} needs one of its own`
+  }
+}
+
 export const Rejection = Schema.Union([
   DirectiveNotFound,
   DirectiveInState,
@@ -232,6 +244,7 @@ export const Rejection = Schema.Union([
   NothingToComplete,
   TaskNotFound,
   MemoryNotFound,
-  NotYourTask
+  NotYourTask,
+  KeyReused
 ])
 export type Rejection = typeof Rejection.Type

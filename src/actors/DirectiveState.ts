@@ -66,6 +66,14 @@ export interface Task {
   readonly reason: string | undefined
 }
 
+/** What a command with an idempotency key was answered. */
+export interface Answered {
+  readonly commandId: string
+  /** Which command it was; older logs do not say. */
+  readonly command: string | undefined
+  readonly answer: DirectiveAnswer
+}
+
 export interface State {
   readonly stream: string
   /** The version of the last event. */
@@ -115,12 +123,12 @@ export interface State {
   readonly completionDueAt: number | undefined
   readonly attention: string | undefined
   readonly memories: HashMap.HashMap<string, Memory>
-  /** Answers to commands that carried an idempotency key, and the keys, oldest first. */
-  readonly answers: HashMap.HashMap<string, DirectiveAnswer>
+  /** The latest answers to commands that carried an idempotency key, and the keys, oldest first. */
+  readonly answers: HashMap.HashMap<string, Answered>
   readonly answered: Fifo<string>
 }
 
-/** How many idempotency keys a directive remembers. */
+/** How many idempotency keys a directive has at hand. What it has let go of is in the log. */
 export const answersMax = 100
 
 export const empty = (stream: string): State => ({

@@ -113,8 +113,8 @@ export const DirectiveEvent = Schema.TaggedUnion({
   // Memories
   MemorySet: { key: Schema.String, value: Schema.String, category: Schema.optionalKey(Schema.String) },
   MemoryRemoved: { key: Schema.String },
-  /** The answer to a command that carried an idempotency key. A repeat of the key gets this answer again. */
-  CommandAnswered: { commandId: Schema.String, answer: Schema.Json }
+  /** The answer to a command that carried an idempotency key. A repeat of this command gets it again. */
+  CommandAnswered: { commandId: Schema.String, command: Schema.optionalKey(Schema.String), answer: Schema.Json }
 })
 export type DirectiveEvent = typeof DirectiveEvent.Type
 

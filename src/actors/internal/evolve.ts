@@ -7,8 +7,9 @@
 import { HashMap } from "effect"
 import type { DirectiveEvent } from "../../events/DirectiveEvent.ts"
 import type { StepId, TaskId } from "../../events/Ids.ts"
-import type { DirectiveAnswer, StepStatus } from "../DirectiveCommand.ts"
+import type { StepStatus } from "../DirectiveCommand.ts"
 import { answersMax, isTaskless, type State, type Step, stepOf, type Task, taskOf } from "../DirectiveState.ts"
+import { answeredBy } from "./answers.ts"
 import * as Dag from "./dag.ts"
 import { dropWhile, iterate, push, reversed } from "./fifo.ts"
 
@@ -139,8 +140,9 @@ const directiveUpdated = (next: Next, event: EventOf<"DirectiveUpdated">): State
   return next
 }
 
-const commandAnswered = (next: Next, { answer, commandId }: EventOf<"CommandAnswered">): State => {
-  next.answers = HashMap.set(next.answers, commandId, answer as unknown as DirectiveAnswer)
+const commandAnswered = (next: Next, event: EventOf<"CommandAnswered">): State => {
+  const { commandId } = event
+  next.answers = HashMap.set(next.answers, commandId, answeredBy(event))
   next.answered = push(next.answered, commandId)
   const oldest = next.answered.front!.head
   if (HashMap.size(next.answers) <= answersMax) return next

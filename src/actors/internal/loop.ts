@@ -4,7 +4,7 @@
  * Deciding is pure and is given in a `Behaviour`. All that can wait, fail or be interrupted is here. Whatever fails
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
-import { Cause, Clock, Deferred, Effect, Fiber, Queue, Result, type Scope, Stream } from "effect"
+import { Cause, Clock, Deferred, Effect, Fiber, Option, Queue, Result, type Scope, Stream } from "effect"
 import {
   type Cause as EventCause,
   EventLog,
@@ -37,6 +37,12 @@ export interface Behaviour<
     now: number,
     commandId: string | undefined
   ) => Result.Result<Decided<State, Event, Answer>, Rejection>
+  /** For actors that answer idempotency keys: the log is asked for what the state has let go of. */
+  readonly answers?: {
+    readonly mayHaveForgotten: (state: State, commandId: string) => boolean
+    /** What a `CommandAnswered` says to the command that comes with its key now. */
+    readonly recall: (answered: Event, command: Command) => Result.Result<Answer, Rejection>
+  }
   /** The command that a due time sends. */
   readonly wake: Command
   /** When the actor wants that command next, in milliseconds since 1970, having decided everything until `now`. */
@@ -156,7 +162,16 @@ const handle = Effect.fnUntraced(
     }
 
     for (const { about, command } of messages) {
-      const decision = behaviour.decide(state, command, now, about.commandId)
+      const { commandId } = about
+      const answered = commandId !== undefined && behaviour.answers?.mayHaveForgotten(state, commandId) === true
+        ? events.find((event, i) => isAnswer(event) && causes[i]!.commandId === commandId) ??
+          (yield* answerInLog<Event>(log, stream, commandId))
+        : undefined
+      if (answered !== undefined) {
+        outcomes.push(behaviour.answers!.recall(answered, command))
+        continue
+      }
+      const decision = behaviour.decide(state, command, now, commandId)
       outcomes.push(Result.map(decision, ({ answer }) => answer))
       if (Result.isSuccess(decision)) take(decision.success, idsOf(about), command._tag)
     }
@@ -195,6 +210,17 @@ const handle = Effect.fnUntraced(
     return next
   }
 )
+
+const isAnswer = ({ _tag }: StoredEvent): boolean => _tag === "CommandAnswered"
+
+const answerInLog = <Event extends StoredEvent>(log: EventLog["Service"], stream: string, commandId: string) =>
+  Effect.map(
+    log.findAnswer(stream, commandId),
+    Option.match({
+      onNone: () => undefined,
+      onSome: ({ event }) => event as Event
+    })
+  )
 
 const idsOf = ({ commandId, correlationId = commandId }: About): EventCause => ({
   ...(commandId === undefined ? {} : { commandId }),

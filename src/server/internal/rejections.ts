@@ -39,6 +39,10 @@ const apiError = (refusal: Refusal): ApiError => {
       const { field, index, name, problem } = refusal
       return new Unprocessable({ error: { code, message, details: { index, field, name, problem } } })
     }
+    case "KeyReused": {
+      const { answered, refused } = refusal
+      return new Conflict({ error: { code, message, details: { answered, refused } } })
+    }
     case "InvalidCursor":
       return new BadRequest({ error: { code, message, details: { field: "cursor" } } })
     case "PositionNotReached":
