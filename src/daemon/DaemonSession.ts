@@ -5,7 +5,7 @@
  * order in which they came, and go on being handled when the connection has ended: what a daemon has said is not lost.
  * Reports wait for their directive, each task's in a line of its own, so that one directive's trouble stops no other.
  */
-import { Context, Effect, Fiber, Option, Queue, Schedule, type Scope, Semaphore } from "effect"
+import { Context, Effect, Exit, Fiber, FiberSet, Option, Queue, Schedule, Scope, Semaphore } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
 import type { Report } from "../actors/DirectiveCommand.ts"
@@ -63,7 +63,10 @@ export const make = Effect.fnUntraced(function*(
   const directives = yield* Directives
   const output = yield* TaskOutput
   const directory = yield* TaskDirectory
-  const scope = yield* Effect.scope
+  const serverScope = yield* Effect.scope
+  // Of its own, so that a server does not keep something of every connection there ever was.
+  const scope = yield* Scope.fork(serverScope)
+  const reports = yield* Scope.provide(FiberSet.make(), scope)
   const { hostname, machineId, maxConcurrentTasks, ownerId, send } = connection
   const daemonId = daemonIdOf(ownerId, machineId)
   const session: Session = { daemonId, ownerId, hostname, maxConcurrentTasks, send, close: connection.close }
@@ -124,7 +127,7 @@ export const make = Effect.fnUntraced(function*(
         return places.release(1)
       })),
       Effect.annotateLogs({ daemonId, taskId }),
-      Effect.forkIn(scope, { startImmediately: true })
+      FiberSet.run(reports, { startImmediately: true })
     )
   })
 
@@ -177,16 +180,16 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const frames = yield* Queue.bounded<DaemonFrame, typeof ended>(framesCapacity)
-  const worker = yield* Effect.forkScoped(
-    Queue.take(frames).pipe(
-      Effect.flatMap((frame) =>
-        Effect.catchDefect(handle(frame), (defect) => Effect.logError(`A ${frame.type} could not be handled`, defect))
-      ),
-      Effect.annotateLogs({ daemonId }),
-      Effect.forever,
-      Effect.ignore
-    )
+  const worker = yield* Queue.take(frames).pipe(
+    Effect.flatMap((frame) =>
+      Effect.catchDefect(handle(frame), (defect) => Effect.logError(`A ${frame.type} could not be handled`, defect))
+    ),
+    Effect.annotateLogs({ daemonId }),
+    Effect.forever,
+    Effect.ignore,
+    Effect.forkIn(scope)
   )
+  const handled = Effect.andThen(Fiber.await(worker), FiberSet.awaitEmpty(reports))
 
   return {
     begin: Effect.gen(function*() {
@@ -209,8 +212,8 @@ export const make = Effect.fnUntraced(function*(
           Effect.catch((error) => Effect.logWarning("A daemon's leave was not recorded", error))
         )
       }
-      const settled = Effect.andThen(Fiber.await(worker), places.take(reportsWaitingMax))
-      yield* Effect.timeoutOption(settled, drainMillisMax)
+      yield* Effect.timeoutOption(handled, drainMillisMax)
+      yield* Effect.forkIn(Effect.andThen(handled, Scope.close(scope, Exit.void)), serverScope)
     })
   }
 })

@@ -1,0 +1,106 @@
+/** The real local daemon on the real endpoint, with a server that goes away and comes back on the same log. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { streamOf as registryOf } from "../../src/actors/DaemonRegistryActor.ts"
+import * as Directive from "../../src/actors/Directive.ts"
+import * as LocalDaemon from "../../src/daemon/LocalDaemon.ts"
+import { HeartbeatMillis } from "../../src/daemon/Protocol.ts"
+import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
+import { EventLog } from "../../src/events/EventLog.ts"
+import { TaskId } from "../../src/events/Ids.ts"
+import * as ControlledLog from "../support/controlledLog.ts"
+import { directiveId, ownerId } from "../support/directive.ts"
+import { create, type InServer, layerServer, portOf, resume } from "./endpointSupport.ts"
+import { eventually, isRunning, temporaryDirectory, written } from "./localSupport.ts"
+
+const stream = Directive.streamOf(directiveId)
+const events = Effect.flatMap(EventLog, (log) => Stream.runCollect(Stream.map(log.read(stream), ({ event }) => event)))
+const happens = (tag: string) => eventually(tag, Effect.map(events, (all) => all.some(({ _tag }) => _tag === tag)))
+
+/** Says that it has started, waits for its step's turn, and says something on its way out. */
+const agent = `
+step=$(sed -n 's/.*named-\\([a-z]*\\).*/\\1/p' | head -n 1)
+echo "$step $$ $MAKIMA_TASK_ID" >>"$TEST_DIRECTORY/starts"
+echo $$ >"$TEST_DIRECTORY/pid-$step"
+until [ -e "$TEST_DIRECTORY/go-$step" ]; do sleep 0.02; done
+echo "done with $step"
+`
+
+const startDaemon = Effect.fnUntraced(function*(port: number, directory: string) {
+  const daemon = yield* Effect.forkChild(
+    LocalDaemon.run({
+      apiUrl: `http://127.0.0.1:${port}`,
+      apiKey: Redacted.make(`key-of-${ownerId}`),
+      agent,
+      workDir: join(directory, "work"),
+      machineId: "machine",
+      env: { TEST_DIRECTORY: directory },
+      makima: { node: process.execPath, script: "/dev/null" }
+    }).pipe(Effect.provideService(HeartbeatMillis, 500))
+  )
+  yield* Effect.addFinalizer(() => Fiber.interrupt(daemon))
+  return daemon
+})
+
+const inServer = <A>(port: number, use: InServer<A>) =>
+  Effect.scoped(use).pipe(Effect.provide(layerServer(port, { heartbeatMillis: 500 })))
+
+describe("LocalDaemon and DaemonEndpoint", () => {
+  it.live("end a run as if nothing had happened when the server restarts in the middle of it", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const go = (step: string) => writeFileSync(join(directory, `go-${step}`), "")
+      const plan = (name: string) => ({ name: `named-${name}` })
+      const port = yield* inServer(
+        0,
+        Effect.gen(function*() {
+          const port = yield* portOf
+          yield* create(plan("kept"), plan("ended"), { ...plan("next"), orderIndex: 1 })
+          return port
+        })
+      )
+      yield* startDaemon(port, directory)
+      yield* inServer(
+        port,
+        Effect.gen(function*() {
+          yield* resume
+          yield* written(join(directory, "pid-kept"))
+          yield* written(join(directory, "pid-ended"))
+          yield* happens("StepStarted")
+        })
+      )
+      // The server is away. One agent goes on, and another ends.
+      const pid = Number(yield* written(join(directory, "pid-kept")))
+      const ended = Number(yield* written(join(directory, "pid-ended")))
+      go("ended")
+      yield* eventually("the other agent has ended", Effect.sync(() => !isRunning(ended)))
+      assert.isTrue(isRunning(pid))
+      const output = yield* inServer(
+        port,
+        Effect.gen(function*() {
+          yield* resume
+          yield* happens("StepCompleted")
+          assert.isTrue(isRunning(pid))
+          go("kept")
+          yield* written(join(directory, "pid-next"))
+          go("next")
+          yield* happens("DirectiveIdled")
+          const output = yield* TaskOutput
+          const last = (yield* events).flatMap((event) => event._tag === "TaskCompleted" ? [event.taskId] : []).at(-1)
+          return yield* output.read(TaskId.make(last!))
+        })
+      )
+      assert.strictEqual(output, "done with next\n")
+      const starts = readFileSync(join(directory, "starts"), "utf8").trim().split("\n")
+      assert.deepStrictEqual(starts.map((line) => line.split(" ")[0]).sort(), ["ended", "kept", "next"])
+      const tags = (yield* events).map(({ _tag }) => _tag)
+      assert.deepStrictEqual(tags.filter((tag) => tag === "TaskHandedOver").length, 3)
+      assert.notInclude(tags, "HandOverFailed")
+      const log = yield* EventLog
+      const fleet = yield* Stream.runCollect(Stream.map(log.read(registryOf(ownerId)), ({ event }) => event._tag))
+      assert.notInclude(fleet, "DaemonLost")
+    }).pipe(Effect.provide(Layer.merge(ControlledLog.layer, NodeServices.layer))))
+})
