@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Layer, Logger, Result } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { type ChildProcess, spawn } from "node:child_process"
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -52,6 +52,18 @@ const whileLiving = Effect.fnUntraced(function*(
   yield* look(all)
 })
 
+/** Watches that what readers are told never goes back. */
+const onlyForward = () => {
+  let last = 0
+  return Effect.gen(function*() {
+    const { progress } = yield* Projections
+    const now = yield* Effect.result(progress)
+    if (Result.isFailure(now)) return
+    assert.isAtLeast(now.success.position, last)
+    last = now.success.position
+  })
+}
+
 const isAsTheLogSays = Effect.gen(function*() {
   const { check } = yield* Projections
   yield* catchUp
@@ -96,7 +108,7 @@ describe("Read models under load", () => {
       })
       yield* whileLiving(all, () => rebuilt > 3, [
         look(all),
-        look(all),
+        onlyForward(),
         Effect.provideContext(look(all), other),
         rebuild,
         Effect.provideContext(rebuild, other)
@@ -151,6 +163,7 @@ describe("Read models under load", () => {
         let reports = 0
         yield* whileLiving(all, () => reports > 12, [
           look(all),
+          onlyForward(),
           Effect.tap(
             rebuild(() =>
               Effect.sync(() => {

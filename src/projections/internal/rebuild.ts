@@ -152,7 +152,10 @@ export const rebuild = Effect.fnUntraced(function*(
     }
     if (!isMine(yield* stored(sql, "rebuild"))) {
       yield* discard(sql)
-      mine = (yield* create(sql, version)).generation
+      // Who is interrupted here has to know what there is to throw away.
+      yield* Effect.uninterruptible(
+        Effect.map(create(sql, version), ({ generation }) => mine = generation)
+      )
       const head = yield* log.head
       if (head > 0) yield* Effect.logInfo(announcement(version, live, head))
     }
