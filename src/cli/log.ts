@@ -9,6 +9,9 @@ import * as LogLine from "../replay/LogLine.ts"
 import * as Configuration from "./Configuration.ts"
 import { CommandFailed } from "./Failure.ts"
 import { layerLog } from "./Local.ts"
+import { logExport } from "./logExport.ts"
+import { logImport } from "./logImport.ts"
+import { logVerify } from "./logVerify.ts"
 
 const flags = {
   directiveId: Argument.String("directive-id").pipe(
@@ -59,4 +62,7 @@ export const log = Command.make("log", flags, (input) =>
         Console.log(input.json ? JSON.stringify(LogLine.json(recorded)) : LogLine.human(recorded))
       )
     )
-  }).pipe(Effect.provide(layerLog(input)))).pipe(Command.withDescription("Show the events of the log"))
+  }).pipe(Effect.provide(layerLog(input)))).pipe(
+    Command.withDescription("Show the events of the log"),
+    Command.withSubcommands([logExport, logImport, logVerify])
+  )
