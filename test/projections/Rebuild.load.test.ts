@@ -161,14 +161,14 @@ describe("Read models under load", () => {
         const { rebuild } = yield* Projections
         const all: Array<Life> = []
         let reports = 0
-        yield* whileLiving(all, () => reports > 12, [
+        yield* whileLiving(all, () => reports > 6, [
           look(all),
           onlyForward(),
           Effect.tap(
             rebuild(() =>
               Effect.sync(() => {
                 reports += 1
-                if (reports === 3 || reports === 8) process.kill(postmaster(directory), "SIGKILL")
+                if (reports === 3) process.kill(postmaster(directory), "SIGKILL")
               })
             ),
             ({ differences }) => Effect.sync(() => assert.deepStrictEqual(differences, []))

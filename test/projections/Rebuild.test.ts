@@ -36,7 +36,7 @@ describe("A rebuild", () => {
       const rebuilt = yield* rebuild()
       assert.deepStrictEqual(rebuilt.tables, checked.tables)
       assert.deepStrictEqual(yield* snapshot, live)
-    }).pipe(Effect.provide(running)), { arbitrary: { runs: 10 } })
+    }).pipe(Effect.provide(running)), { arbitrary: { runs: 6 } })
 
   it.live("goes on beside reads and writes, and tells how far it is", () =>
     Effect.gen(function*() {

@@ -8,7 +8,7 @@
  * Not checked: what happens between two events of one append, which no reader can tell from none of them.
  */
 import { assert } from "@effect/vitest"
-import { Effect, Option, Result } from "effect"
+import { Effect, Option, Result, Schedule } from "effect"
 import * as Directive from "../../src/actors/Directive.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import type { DirectiveId } from "../../src/events/Ids.ts"
@@ -47,6 +47,8 @@ const lookOf = (value: unknown): string =>
         : part
   )
 
+const again = Effect.retry({ schedule: Schedule.spaced("20 millis") })
+
 /** Appends a life and has it seen, through whatever happens to the database. */
 export const live = Effect.fnUntraced(function*(one: Life) {
   const log = yield* EventLog
@@ -59,11 +61,11 @@ export const live = Effect.fnUntraced(function*(one: Life) {
         "VersionConflict",
         ({ actual }) => Effect.sync(() => assert.strictEqual(actual, version + append.events.length))
       ),
-      Effect.eventually
+      again
     )
     version += append.events.length
     if (index % 4 !== 0 && index < one.decided.length - 1) continue
-    yield* Effect.flatMap(log.head, (head) => awaitPosition(head, "20 seconds")).pipe(Effect.eventually)
+    yield* Effect.flatMap(log.head, (head) => awaitPosition(head, "20 seconds")).pipe(again)
     one.visible = index + 1
   }
 })
