@@ -4,23 +4,21 @@
  *
  * Only tables of this code's own version are asked: whether the columns of another one mean the same, nobody knows.
  */
-import { Context, Effect, Layer, Option, Record, Result, Schema } from "effect"
+import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { Fragment } from "effect/sql/Statement"
 import type { DirectiveStatus } from "../actors/DirectiveCommand.ts"
 import { DirectiveId, OwnerId } from "../events/Ids.ts"
-import { stateOf } from "./internal/apply.ts"
-import { stored } from "./internal/generations.ts"
+import { type LiveTables, makeAsk } from "./internal/ask.ts"
 import { currentVersion } from "./internal/readModelSchema.ts"
-import { jsonObject, namesOf } from "./internal/rows.ts"
+import { jsonObject } from "./internal/rows.ts"
 import {
   DaemonRow,
   type DirectiveDetail,
   type DirectivePage,
   DirectiveRow,
   MemoryRow,
-  type Table,
   tables,
   TaskDetail,
   TaskRow
@@ -218,38 +216,6 @@ export class ReadModel extends Context.Service<ReadModel, {
 
   static readonly layer = this.layerVersion(currentVersion)
 }
-
-/** The names of the live tables, to be put into statements. */
-type LiveTables = Record<Table, Fragment>
-
-/** Asks the live tables. Whoever finds them gone looks which ones are live now, and asks those. */
-const makeAsk = (sql: SqlClient, version: number) => {
-  let known: { readonly generation: number; readonly tables: LiveTables } | undefined
-
-  const lookUp = Effect.gen(function*() {
-    const live = yield* stored(sql, "live")
-    if (live?.version !== version) return yield* Effect.fail(new Error(unreadable(live?.version, version)))
-    return known = { generation: live.generation, tables: Record.map(namesOf(live.generation), sql.literal) }
-  })
-
-  return Effect.fnUntraced(function*(statement: (tables: LiveTables) => Fragment) {
-    let asked = known ?? (yield* lookUp)
-    while (true) {
-      const found = yield* Effect.result(sql<{ readonly row: unknown }>`${statement(asked.tables)}`)
-      if (Result.isSuccess(found)) return found.success
-      const next = stateOf(found.failure) === undefinedTable ? yield* lookUp : asked
-      if (next.generation === asked.generation) return yield* found.failure
-      asked = next
-    }
-  })
-}
-
-const undefinedTable = "42P01"
-
-const unreadable = (live: number | undefined, version: number): string =>
-  live === undefined
-    ? "the read models are still being made"
-    : `the read models are of version ${live}, and this process reads version ${version}`
 
 const decodeRows = <A>(schema: Schema.Codec<A, unknown>) => Schema.decodeUnknownEffect(schema)
 

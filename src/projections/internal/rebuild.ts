@@ -57,7 +57,7 @@ export const rebuild = Effect.fnUntraced(function*(
 ): Effect.fn.Return<RebuildReport | undefined, Unable> {
   const { log, sql, version } = source
   const { progressed, run } = makeWaitOut()
-  const begun = yield* Clock.currentTimeMillis
+  let begun = yield* Clock.currentTimeMillis
   let logged = begun
   let mine: number | undefined
   let compared: Comparison | undefined
@@ -156,6 +156,7 @@ export const rebuild = Effect.fnUntraced(function*(
       yield* Effect.uninterruptible(
         Effect.map(create(sql, version), ({ generation }) => mine = generation)
       )
+      begun = yield* Clock.currentTimeMillis
       const head = yield* log.head
       if (head > 0) yield* Effect.logInfo(announcement(version, live, head))
     }
