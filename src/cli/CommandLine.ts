@@ -1,6 +1,6 @@
 /** The whole command line as one program: which commands there are, how they complain, and what status they end with. */
 import { NodeServices } from "@effect/platform-node"
-import { Cause, Config, Console, Effect, Exit, Layer, Runtime } from "effect"
+import { Cause, Config, Console, Effect, Exit, Layer, Predicate, Runtime } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { daemon } from "./daemon.ts"
@@ -8,6 +8,7 @@ import { daemons } from "./daemons.ts"
 import { directive } from "./directive.ts"
 import { keys } from "./keys.ts"
 import { log } from "./log.ts"
+import { clean } from "./OneLine.ts"
 import { replay } from "./replay.ts"
 import { run as runDirective } from "./run.ts"
 import { serve } from "./serve.ts"
@@ -22,7 +23,7 @@ const makima = Command.make("makima").pipe(
 /** The command line without the name of the program. What it says about its failures is one line each. */
 export const run = (args: ReadonlyArray<string>) =>
   Command.runWith(makima, { version })(args).pipe(
-    Effect.tapError((error) => CliError.isCliError(error) ? Effect.void : Console.error(`makima: ${error.message}`)),
+    Effect.tapError((error) => CliError.isCliError(error) ? Effect.void : Console.error(`makima: ${sentence(error)}`)),
     Effect.tapDefect((defect) => Console.error("makima: a mistake of its own:", defect)),
     Effect.provide(layer)
   )
@@ -32,6 +33,20 @@ export const exitStatusOf = (exit: Exit.Exit<unknown, unknown>, onExit: (status:
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
   if (CliError.isCliError(error)) return onExit(2)
   Runtime.defaultTeardown(exit, onExit)
+}
+
+/** An error in one line. Those that others made may have nothing to say of their own, and what they wrap has. */
+const sentence = (error: unknown): string => {
+  const parts = messagesOf(error).map(clean).filter((part) => part !== "")
+  return parts.length === 0
+    ? clean(String(error))
+    : parts.filter((part, index) => !parts.slice(0, index).some((before) => before.includes(part))).join(": ")
+}
+
+const messagesOf = (error: unknown): ReadonlyArray<string> => {
+  if (!(error instanceof Error)) return []
+  const reason = Predicate.hasProperty(error, "reason") ? error.reason : undefined
+  return [error.message, ...messagesOf(reason instanceof Error ? reason : error.cause)]
 }
 
 /** A command line that is wrong gets one line that says so, not a page of help. */

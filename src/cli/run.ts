@@ -79,7 +79,7 @@ export const run = Command.make(
       yield* Console.log(`\nTry next:\n  ${first}\n  ${invocation} log ${summary.directiveId}${store}`)
     }
     if (problem !== undefined) return yield* new CommandFailed({ message: problem })
-  })
+  }, Effect.onInterrupt(() => Console.error("makima: stopped")))
 ).pipe(
   Command.withDescription("Run a directive from goal to branch on this machine, with a server and a daemon of its own")
 )

@@ -11,11 +11,17 @@ export class RepositoryUnusable extends Schema.TaggedError<RepositoryUnusable>()
   problem: Schema.String
 }) {
   override get message(): string {
-    return `repository ${this.repository}: ${this.problem}`
+    return `repository ${withoutPassword(this.repository)}: ${this.problem}`
   }
 }
 
 const templatePrefix = "template:"
+
+/** A network that drops packets would keep everybody waiting for minutes. */
+const answerTimeout = "30 seconds"
+
+/** What is said about a URL is read by others. */
+const withoutPassword = (url: string): string => url.replace(/:\/\/[^/@\s]*@/, "://")
 
 export interface Located {
   /** A URL, or an absolute path. */
@@ -49,9 +55,12 @@ export const locate = Effect.fn("SourceRepository.locate")(
         repositoryUrl,
         `refs/heads/${baseBranch}`
       ])
-        .pipe(Effect.mapError((error) => wrong(error.line)))
+        .pipe(
+          Effect.mapError((error) => wrong(error.line)),
+          Effect.timeoutOrElse({ duration: answerTimeout, orElse: () => wrong(`no answer within ${answerTimeout}`) })
+        )
       if (found.length === 0) return yield* wrong(`it has no branch ${baseBranch}`)
-      return { repositoryUrl, show: (branch) => `git ls-remote ${quoted(repositoryUrl)} ${branch}` }
+      return { repositoryUrl, show: (branch) => `git ls-remote ${quoted(withoutPassword(repositoryUrl))} ${branch}` }
     }
     const local = path.resolve(directory, repositoryUrl)
     const found = yield* Effect.option(fs.stat(local))

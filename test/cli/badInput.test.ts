@@ -95,6 +95,11 @@ describe("makima run refuses", () => {
     ],
     ["a URL that leads nowhere", directive({ repositoryUrl: "file:///gone.git" }), /does not appear to be a git rep/],
     ["a host that does not answer", directive({ repositoryUrl: "http://127.0.0.1:1/x.git" }), /127\.0\.0\.1:1\/x\.git/],
+    [
+      "a URL with a password, without showing it",
+      directive({ repositoryUrl: "http://me:secret@127.0.0.1:1/x.git" }),
+      /repository http:\/\/127\.0\.0\.1:1\/x\.git: (?!.*secret)/
+    ],
     ["a repository that is an option", directive({ repositoryUrl: "--upload-pack=x" }), /: begins with a dash/],
     ["a command for a repository", directive({ repositoryUrl: "ext::sh -c id" }), /transport 'ext' not allowed/],
     ["a template that is not there", directive({ repositoryUrl: "template:gone" }), /gone: there is no such folder/],

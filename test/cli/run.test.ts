@@ -11,6 +11,7 @@ import {
   jsonLines,
   lines,
   makima,
+  patience,
   repositoryIn,
   step,
   temporary,
@@ -52,7 +53,7 @@ const run = async (file: string, { args = [], cwd, env }: {
 const branchesOf = (repository: string): ReadonlyArray<string> =>
   lines(git(repository, "for-each-ref", "--format=%(refname:short)", "refs/heads"))
 
-describe.concurrent("makima run", () => {
+describe.concurrent("makima run", { timeout: patience }, () => {
   it("takes the example from goal to pull request", async () => {
     const { events, folder, status, stderr, summary } = await run(example)
     assert.strictEqual(status, 0, stderr)

@@ -6,6 +6,7 @@ import {
   jsonLines,
   lines,
   makima,
+  patience,
   repositoryIn,
   step,
   temporary,
@@ -27,7 +28,7 @@ const fails = async (fields: object, args: ReadonlyArray<string> = []) => {
   return { stderr, last: lines(stderr).at(-1), summary: printed.at(-1), count }
 }
 
-describe.concurrent("makima run", () => {
+describe.concurrent("makima run", { timeout: patience }, () => {
   it("is stalled by a failed step, says what that holds up, and goes on beside it", async () => {
     const scripts = agent({
       Bad: `seq 1 5000; echo 'cannot find the thing' >&2; exit 3`,

@@ -8,6 +8,7 @@ import {
   jsonLines,
   lines,
   makimaHere,
+  patience,
   repositoryIn,
   start,
   type Started,
@@ -51,7 +52,7 @@ beforeAll(async () => {
 const create = async (...args: ReadonlyArray<string>): Promise<string> =>
   JSON.parse(await succeed(alice, "directive", "create", "Title", "--goal", "Goal", "--json", ...args)).directiveId
 
-describe("makima serve", () => {
+describe("makima serve", { timeout: patience }, () => {
   it("has a directive done by a daemon, whose agent calls makima without flags", async () => {
     const scripts = agent({
       plan: `makima directive batch-add-steps --json '[{"name": "First"}, {"name": "Second", "orderIndex": 1}]'`,
@@ -68,7 +69,7 @@ describe("makima serve", () => {
     await until(() => succeed(alice, "daemons"), (shown) => /^\S+ +connected +0\/2 /.test(shown))
 
     assert.match(await succeed(alice, "directive", "start", id), new RegExp(`^${id} active\\n$`))
-    await follow.says(/"type":"TaskCompleted"[^\n]*\n(?:.*\n)*.*"prUrl"(?:.*\n)*.*"type":"TaskCompleted"/, "stdout")
+    await follow.says(/"type":"DirectiveUpdated"[^]*"type":"TaskCompleted"/, "stdout")
     const shown = JSON.parse(await succeed(alice, "directive", "show", id, "--json"))
     assert.deepStrictEqual([shown.status, shown.prUrl], ["idle", "https://example.invalid/1"])
     assert.deepStrictEqual(shown.steps.map(({ name, status }: Record<string, string>) => [name, status]), [
@@ -147,9 +148,19 @@ describe("makima serve", () => {
     ["an unknown directive to replay", ["replay", unknown], () => database(), /there is no directive 0{8}/],
     ["an unknown directive's log", ["log", unknown], () => database(), /there is no directive 0{8}/],
     ["a goal that is empty", ["directive", "create", "T", "--goal", " "], () => alice, /goal: is empty/],
+    ["a port that is taken", ["serve", "--port", "PORT"], () => database(), /EADDRINUSE/],
+    [
+      "a database that is not there",
+      ["log", "--database-url", "postgres://me@127.0.0.1:1/x"],
+      () => ({}),
+      /ECONNREFUSED/
+    ],
     ["a key that is not there", ["keys", "revoke", "nothing"], () => database(), /there is no key nothing/]
   ])("answers %s with one line", async (_, args, env, says) => {
-    const { status, stderr, stdout } = await makimaHere(args, env())
+    const { status, stderr, stdout } = await makimaHere(
+      args.map((word) => word.replace("PORT", new URL(server.url).port)),
+      env()
+    )
     const complaint = lines(stderr).filter((line) => line.startsWith("makima: "))
     assert.deepStrictEqual([complaint.length, stdout, status], [1, "", 1], stderr)
     assert.match(complaint[0]!, says)

@@ -23,6 +23,9 @@ const checkout = resolve(import.meta.dirname, "../..")
 const main = join(checkout, "src/main.ts")
 export const example = join(checkout, "examples/hello/directive.json")
 
+/** For tests that start many processes, on a machine that has other things to do. */
+export const patience = 120_000
+
 /** Of everything that a test file starts: in the environment of each process, and so of its children. */
 const mark = `MAKIMA_TEST=${process.pid}-${Math.trunc(performance.timeOrigin + performance.now())}`
 
