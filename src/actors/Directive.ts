@@ -11,6 +11,7 @@ import {
   type DirectiveAnswer,
   type DirectiveCommand,
   DirectiveExists,
+  DirectiveGone,
   DirectiveInState,
   DirectiveNotFound,
   MemoryNotFound,
@@ -83,6 +84,9 @@ export const decide = (
 
 const carryOut = (draft: Draft, command: DirectiveCommand): Outcome<Partial<DirectiveAnswer> | void> => {
   const { state } = draft
+  if (state.removed !== undefined && command._tag !== "Wake") {
+    return Result.fail(new DirectiveGone({ directiveId: state.id!, exported: state.removed }))
+  }
   if (command._tag === "CreateDirective") return create(draft, command)
   if (state.id === undefined) return Result.fail(new DirectiveNotFound({ directiveId: state.stream }))
   switch (command._tag) {

@@ -222,6 +222,16 @@ export class NotYourTask extends Schema.TaggedError<NotYourTask>()("NotYourTask"
   }
 }
 
+/** It was archived, exported and removed. Its id stays taken. */
+export class DirectiveGone extends Schema.TaggedError<DirectiveGone>()("DirectiveGone", {
+  directiveId: DirectiveId,
+  exported: Schema.String
+}) {
+  override get message() {
+    return `Directive ${this.directiveId} was removed: its history is in the export with the digest ${this.exported}`
+  }
+}
+
 /** An idempotency key stands for one command, and this is another one. */
 export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   commandId: Schema.String,
@@ -245,6 +255,7 @@ export const Rejection = Schema.Union([
   TaskNotFound,
   MemoryNotFound,
   NotYourTask,
-  KeyReused
+  KeyReused,
+  DirectiveGone
 ])
 export type Rejection = typeof Rejection.Type

@@ -96,6 +96,8 @@ export interface State {
   readonly pausedBecause: string | undefined
   /** What it was last stalled by. */
   readonly stalledBy: { readonly failed: ReadonlyArray<StepId>; readonly blocked: number }
+  /** Its history is gone from the log: the digest of the transcript that has it. */
+  readonly removed: string | undefined
   readonly prUrl: string | undefined
   readonly prBranch: string | undefined
   readonly generation: number
@@ -147,6 +149,7 @@ export const empty = (stream: string): State => ({
   status: "draft",
   pausedBecause: undefined,
   stalledBy: { failed: [], blocked: 0 },
+  removed: undefined,
   prUrl: undefined,
   prBranch: undefined,
   generation: 0,

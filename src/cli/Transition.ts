@@ -45,6 +45,8 @@ export const transition = (
       return `directive: active → stalled: ${event.failed.length} failed, ${event.blocked} blocked`
     case "DirectiveArchived":
       return "directive: → archived"
+    case "DirectiveRemoved":
+      return "directive: → removed"
     case "GoalChanged":
       return `goal changed (revision ${event.revision})`
     case "PlanAccepted":

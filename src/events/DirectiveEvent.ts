@@ -14,6 +14,9 @@ const Millis = Schema.Natural
 export const TaskKind = Schema.Literals(["planning", "step", "completion"])
 export type TaskKind = typeof TaskKind.Type
 
+/** A SHA-256 in hex. */
+export const Digest = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))
+
 export const DirectiveEvent = Schema.TaggedUnion({
   // The directive
   DirectiveCreated: {
@@ -42,6 +45,11 @@ export const DirectiveEvent = Schema.TaggedUnion({
   DirectiveIdled: {},
   DirectiveStalled: { failed: Schema.Array(StepId), blocked: Count },
   DirectiveArchived: {},
+  /**
+   * Nothing comes after this, and what came before may be gone from the log. `version` and `hash` are those of the event
+   * before, and `exported` is the digest of the transcript that the events are in.
+   */
+  DirectiveRemoved: { directiveId: DirectiveId, ownerId: OwnerId, version: Count, hash: Digest, exported: Digest },
   // Steps
   StepAdded: {
     stepId: StepId,

@@ -36,6 +36,10 @@ export const changes = (recorded: RecordedEvent): ReadonlyArray<Change> => {
   }
 }
 
+/** The directives of which no rows are left after these events. Nothing follows in their streams. */
+export const removals = (events: ReadonlyArray<RecordedEvent>): ReadonlyArray<DirectiveId> =>
+  events.flatMap(({ event }) => event._tag === "DirectiveRemoved" ? [event.directiveId] : [])
+
 /** The changes of many events, one row each: later values lie over earlier ones. */
 export const merged = (all: Iterable<Change>): ReadonlyMap<Table, ReadonlyArray<MergedRow>> => {
   const rows = new Map<Table, Map<string, MergedRow>>()
@@ -214,6 +218,9 @@ const directiveChanges = (recorded: RecordedEvent, event: DirectiveEvent): Reado
     case "ReportIgnored":
     case "CommandAnswered":
       return [directive({})]
+    // Its rows go: see `removals`.
+    case "DirectiveRemoved":
+      return []
   }
 }
 

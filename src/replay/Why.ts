@@ -172,6 +172,7 @@ const ofDirective = (scene: Scene): string => {
     case "idle":
       return `All its steps have ended. ${ofCompletion(scene)}`
     case "archived":
+      if (state.removed !== undefined) return `It was removed; its history is in the export ${state.removed}.`
       return state.openTasks === 0
         ? "It is archived."
         : `It is archived, with ${counted(state.openTasks, "task")} still being interrupted.`

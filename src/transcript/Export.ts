@@ -41,7 +41,8 @@ export const eventsOf = (
 const isOfOwner = (ownerId: string) => {
   const streams = new Set([`daemons-${ownerId}`])
   return ({ event, stream }: LoggedEvent): boolean => {
-    if (event._tag === "DirectiveCreated" && event.ownerId === ownerId) streams.add(stream)
+    const isFirst = event._tag === "DirectiveCreated" || event._tag === "DirectiveRemoved"
+    if (isFirst && event.ownerId === ownerId) streams.add(stream)
     return streams.has(stream)
   }
 }

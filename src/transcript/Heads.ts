@@ -3,8 +3,9 @@
  *
  * One entry a stream is all that is kept, so following a log takes as much memory as it has streams.
  */
-import { Result } from "effect"
+import { Result, Schema } from "effect"
 import * as Chain from "../events/Chain.ts"
+import { Digest } from "../events/DirectiveEvent.ts"
 
 export interface Head {
   readonly version: number
@@ -39,10 +40,18 @@ export class Heads {
 
   /** Takes the event as the next one of its stream, unless it is not. Gives its hash. */
   follow(link: Link): Result.Result<string, Misfit> {
-    const before = this.#heads.get(link.stream) ?? beginning
+    const tombstone = removalIn(link)
+    // Of a stream that was removed only this is left, and it says what was before.
+    const before = this.#heads.get(link.stream) ?? tombstone ?? beginning
     const named = (version: number) => `${link.stream}@${version}`
     if (link.version !== before.version + 1) {
       return Result.fail({ expected: named(before.version + 1), found: named(link.version) })
+    }
+    if (tombstone !== undefined && (tombstone.version !== before.version || tombstone.hash !== before.hash)) {
+      return Result.fail({
+        expected: `a removal after ${named(before.version)} ${before.hash}`,
+        found: `${named(tombstone.version)} ${tombstone.hash}`
+      })
     }
     const hash = next(before.hash, Chain.contentOf(link))
     if (link.hash !== undefined && link.hash !== hash) {
@@ -52,6 +61,14 @@ export class Heads {
     return Result.succeed(hash)
   }
 }
+
+/** What a removal says of the event before it. It says so in a redacted transcript as well. */
+const Removal = Schema.Struct({ _tag: Schema.Literal("DirectiveRemoved"), version: Schema.Natural, hash: Digest })
+const isRemoval = Schema.is(Removal)
+
+/** The head that a stream had when it was removed. */
+const removalIn = ({ event }: Link): Head | undefined =>
+  event._tag === Removal.fields._tag.literal && isRemoval(event) ? event : undefined
 
 const hex = (hash: Uint8Array): string => Buffer.from(hash).toString("hex")
 const next = (before: string, content: Uint8Array): string => hex(Chain.next(Buffer.from(before, "hex"), content))

@@ -1,11 +1,12 @@
 /** Events without anybody's words: texts are replaced by their digests and lengths, which the hash chain allows. */
 import type { Schema, SchemaAST } from "effect"
 import * as Chain from "../events/Chain.ts"
+import { Digest } from "../events/DirectiveEvent.ts"
 import * as Vocabulary from "../events/Vocabulary.ts"
 import type { Entry } from "./Transcript.ts"
 
 /**
- * Ids, numbers and whatever can only be one of a few words stay as they are, so that the history can still be followed.
+ * Ids, numbers, digests and whatever can only be one of a few words stay as they are, so that the history can still be followed.
  * Of a type that is not known everything else goes. Names of streams and what caused an event are not redacted: their
  * hashes cover them word by word.
  */
@@ -33,9 +34,9 @@ export const isRedacted = (value: Schema.Json): boolean => {
   return Chain.isRedacted(value) || Object.values(value).some(isRedacted)
 }
 
-/** Whether a value of this shape is one of a few words. */
+/** Whether a value of this shape is one of a few words, or what something was hashed to. */
 const isOneOfFew = (ast: SchemaAST.AST): boolean =>
-  ast._tag === "Literal" || (ast._tag === "Union" && ast.types.every(isOneOfFew))
+  ast === Digest.ast || ast._tag === "Literal" || (ast._tag === "Union" && ast.types.every(isOneOfFew))
 
 const plainFieldsOf = (ast: SchemaAST.AST): ReadonlySet<string> =>
   new Set(

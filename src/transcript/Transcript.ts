@@ -8,13 +8,13 @@
 import { Schema } from "effect"
 import { createHash } from "node:crypto"
 import * as Chain from "../events/Chain.ts"
+import { Digest } from "../events/DirectiveEvent.ts"
 import { DirectiveId, OwnerId } from "../events/Ids.ts"
 import { Heads } from "./Heads.ts"
 
 /** What a newer version changes about the lines, or about what the hashes cover, gets another number. */
 export const formatVersion = 1
 
-const Digest = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))
 const Positive = Schema.Int.check(Schema.isGreaterThan(0))
 
 export const Contents = Schema.TaggedUnion({

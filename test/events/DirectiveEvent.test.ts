@@ -137,6 +137,14 @@ const stored: ReadonlyArray<{ readonly _tag: string; readonly [field: string]: S
     _tag: "CommandAnswered",
     commandId: "key-1",
     answer: { directiveId: a, status: "active", goalRevision: 1, steps: [{ id: b, name: "Write", key: "w" }] }
+  },
+  {
+    _tag: "DirectiveRemoved",
+    directiveId: a,
+    ownerId: "ada",
+    version: 41,
+    hash: "0123456789abcdef".repeat(4),
+    exported: "fedcba9876543210".repeat(4)
   }
 ]
 

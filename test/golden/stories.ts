@@ -165,6 +165,21 @@ const completed = (log: Chronicle, life: Life) => {
   life.send({ _tag: "ArchiveDirective" })
 }
 
+/** Nothing but its end is read of it any more. */
+const removed = (log: Chronicle) => {
+  const life = new Life(log, "golden: removed")
+  life.send({ _tag: "CreateDirective", ownerId, title: "Export orders", goal: "Orders can be exported." })
+  life.send({ _tag: "ArchiveDirective" })
+  log.append(life.stream, [{
+    _tag: "DirectiveRemoved",
+    directiveId: DirectiveId.make(life.stream.slice("directive-".length)),
+    ownerId,
+    version: 2,
+    hash: "5".repeat(64),
+    exported: "e".repeat(64)
+  }])
+}
+
 const daemons = (log: Chronicle) => {
   let state = DaemonRegistry.empty(DaemonRegistry.defaultPolicy)
   const send = (command: DaemonRegistry.Command) => {
@@ -210,7 +225,7 @@ const unkind = (log: Chronicle) => {
 
 export const stories = (): ReadonlyArray<RecordedEvent> => {
   const log = new Chronicle()
-  for (const story of [daemons, toldInFull, supervision, unkind]) story(log)
+  for (const story of [daemons, toldInFull, supervision, unkind, removed]) story(log)
   return log.events
 }
 

@@ -8,7 +8,7 @@ import { HashMap } from "effect"
 import type { DirectiveEvent } from "../../events/DirectiveEvent.ts"
 import type { StepId, TaskId } from "../../events/Ids.ts"
 import type { StepStatus } from "../DirectiveCommand.ts"
-import { answersMax, isTaskless, type State, type Step, stepOf, type Task, taskOf } from "../DirectiveState.ts"
+import { answersMax, empty, isTaskless, type State, type Step, stepOf, type Task, taskOf } from "../DirectiveState.ts"
 import { answeredBy } from "./answers.ts"
 import * as Dag from "./dag.ts"
 import { dropWhile, iterate, push, reversed } from "./fifo.ts"
@@ -56,6 +56,8 @@ export const evolve = (state: State, event: DirectiveEvent): State => {
       next.status = "archived"
       next.completionDueAt = undefined
       return next
+    case "DirectiveRemoved":
+      return directiveRemoved(state.stream, event)
     case "DirectiveUpdated":
       return directiveUpdated(next, event)
     case "GoalChanged":
@@ -130,6 +132,16 @@ const rested = (next: Next): Next => {
   next.attention = undefined
   return next
 }
+
+/** The same whether what came before is still in the log or not. */
+const directiveRemoved = (stream: string, event: EventOf<"DirectiveRemoved">): State => ({
+  ...empty(stream),
+  version: event.version + 1,
+  id: event.directiveId,
+  ownerId: event.ownerId,
+  status: "archived",
+  removed: event.exported
+})
 
 const directiveUpdated = (next: Next, event: EventOf<"DirectiveUpdated">): State => {
   next.title = event.title ?? next.title

@@ -7,10 +7,10 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import type { RecordedEvent } from "../../events/EventLog.ts"
 import { type LoggedEvent, separate } from "../../events/Unreadable.ts"
-import { type Change, changes, merged } from "../Changes.ts"
+import { type Change, changes, merged, removals } from "../Changes.ts"
 import { type Generation, lock, moveTo, type Place } from "./generations.ts"
 import { quarantine, quarantineOf } from "./quarantine.ts"
-import { jsonArrays, mergeStatementsOf } from "./rows.ts"
+import { jsonArrays, mergeStatementsOf, removeStatementsOf } from "./rows.ts"
 
 /** There is no going on: an event cannot be applied, or code of another version has taken the place of this one. */
 export class Unable extends Schema.TaggedError<Unable>()("Unable", { problem: Schema.String }) {}
@@ -42,6 +42,11 @@ export const lay = Effect.fnUntraced(
     const statements = mergeStatementsOf(place.generation)
     for (const [table, rows] of merged(yield* changesOf(events))) {
       for (const json of jsonArrays(rows)) yield* sql.unsafe(statements[table], [json])
+    }
+    const removed = removals(events)
+    if (removed.length > 0) {
+      const json = JSON.stringify(removed)
+      for (const statement of removeStatementsOf(place.generation)) yield* sql.unsafe(statement, [json])
     }
     yield* quarantine(sql, place, entered)
     return place.quarantined + entered.length

@@ -36,6 +36,14 @@ export const mergeStatementsOf = (generation: number): Record<Table, string> => 
   return ofTables((table) => mergeStatement(table, names[table]))
 }
 
+/** The statements that take all rows of some directives, given as a JSON array of ids, from a generation's tables. */
+export const removeStatementsOf = (generation: number): ReadonlyArray<string> => {
+  const { directives, memories, steps, tasks } = namesOf(generation)
+  const without = (table: string, column: string) =>
+    `DELETE FROM ${table} WHERE ${column} IN (SELECT jsonb_array_elements_text($1::jsonb))`
+  return [...[steps, tasks, memories].map((table) => without(table, "directive_id")), without(directives, "id")]
+}
+
 const ofTables = (value: (table: Table) => string) =>
   Object.fromEntries(tableNames.map((table) => [table, value(table)])) as Record<Table, string>
 

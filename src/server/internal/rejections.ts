@@ -28,6 +28,7 @@ const apiError = (refusal: Refusal): ApiError => {
     case "TaskNotFound":
     case "MemoryNotFound":
     case "NotYourTask":
+    case "DirectiveGone":
       return new NotFound({ error: { code, message } })
     case "DirectiveExists":
     case "NothingToComplete":
