@@ -43,6 +43,7 @@ export const layer = <E, R>({ host, port }: Address, more: Layer.Layer<never, E,
     disableLogger: true,
     routerConfig: { maxParamLength: pathSegmentCharsMax }
   }).pipe(
+    Layer.provide(NodeCrypto.layerSecureRandom),
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: closeMillisMax }))
   )
 

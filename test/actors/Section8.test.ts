@@ -242,7 +242,7 @@ const liveAndDie = Effect.fnUntraced(function*(steps: ReadonlyArray<NewStep>, di
   const done: Array<SpawnTask> = []
   const starts: Array<string> = []
   const acknowledged: Array<string> = []
-  const process = { isDead: false }
+  const death = { hasCome: false }
 
   const life = Effect.gen(function*() {
     const registries = yield* DaemonRegistries
@@ -262,7 +262,7 @@ const liveAndDie = Effect.fnUntraced(function*(steps: ReadonlyArray<NewStep>, di
       acknowledged.push(key)
     }
     let missing: ReadonlySet<TaskId> = new Set()
-    for (let turn = 0; turn < 20 && !process.isDead; turn++) {
+    for (let turn = 0; turn < 20 && !death.hasCome; turn++) {
       yield* settle
       for (const frame of yield* Queue.clear(daemon.frames)) {
         if (frame.type !== "spawnTask") continue
@@ -286,13 +286,13 @@ const liveAndDie = Effect.fnUntraced(function*(steps: ReadonlyArray<NewStep>, di
     // A task is handed over three times at most, and each death may cost it one.
     const isLast = lives > 1
     const before = control.appends.length
-    process.isDead = false
+    death.hasCome = false
     // Nothing comes after the append at which it dies.
     const dies = (of: string) => {
-      if (process.isDead) return true
-      return process.isDead = !isLast && of === stream && control.appends.length - before >= dieAt
+      if (death.hasCome) return true
+      return death.hasCome = !isLast && of === stream && control.appends.length - before >= dieAt
     }
-    control.fails = isAfter ? () => process.isDead : dies
+    control.fails = isAfter ? () => death.hasCome : dies
     if (isAfter) control.failsAfterwards = dies
     const lived = yield* Effect.forkChild(Effect.provide(life, server()))
     while (lived.pollUnsafe() === undefined) yield* TestClock.adjust("1 second")

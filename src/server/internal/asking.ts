@@ -1,5 +1,6 @@
 /** How handlers talk to the runtime: commands go to directives, reads to the read models. */
 import { Effect, Option } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { Directives } from "../../actors/DirectiveActor.ts"
 import { type DirectiveCommand, DirectiveNotFound, TaskNotFound } from "../../actors/DirectiveCommand.ts"
 import { EventLog } from "../../events/EventLog.ts"
@@ -15,14 +16,20 @@ export interface CommandHeaders {
 
 export const idempotencyKey = (headers: CommandHeaders) => headers["idempotency-key"]
 
+/** The id of a request that comes without an idempotency key. */
+const freshRequest = Effect.gen(function*() {
+  const random = yield* SecureRandom.SecureRandom
+  return { correlationId: yield* random.uuidV4() }
+})
+
 /** Sends a command to a directive of the current owner, and answers with what came of it and the position. */
 export const command = Effect.fnUntraced(
   function*(directiveId: DirectiveId, command: DirectiveCommand, headers: CommandHeaders) {
     const directives = yield* Directives
     const ownerId = yield* CurrentOwner
     const commandId = idempotencyKey(headers)
-    const options = commandId === undefined ? { ownerId } : { ownerId, commandId }
-    const { answer, position } = yield* directives.ask(directiveId, command, options).pipe(
+    const about = commandId === undefined ? yield* freshRequest : { commandId }
+    const { answer, position } = yield* directives.ask(directiveId, command, { ownerId, ...about }).pipe(
       // One sentence for what is not there and what is another owner's, so that they cannot be told apart.
       Effect.catchTag("DirectiveNotFound", () => Effect.fail(new DirectiveNotFound({ directiveId })))
     )
