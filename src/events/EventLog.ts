@@ -108,6 +108,11 @@ export class EventLog extends Context.Service<EventLog, {
     stream: string,
     commandId: string
   ): Effect.Effect<Option.Option<RecordedEvent>, EventLogError | UnreadableEvent>
+  /**
+   * Takes away for good the events of a stream before the one of this version, if that is there, and says how many they
+   * were. All else stays as it is: versions, positions and hashes go on, and who reads passes over the hole.
+   */
+  truncate(stream: string, before: number): Effect.Effect<number, EventLogError>
   /** The position of the newest event, 0 in an empty log. */
   readonly head: Effect.Effect<number, EventLogError>
 }>()("makima-runtime/events/EventLog") {
@@ -116,14 +121,17 @@ export class EventLog extends Context.Service<EventLog, {
     Layer.effect(
       EventLog,
       Effect.gen(function*() {
-        const all: Array<LoggedEvent> = [...past]
+        let all: Array<LoggedEvent> = [...past]
         const streams = Map.groupBy(past, ({ stream }) => stream)
         const heads = yield* PubSub.sliding<number>(1)
+        const head = () => all.at(-1)?.position ?? 0
+        const versionOf = (stream: string) => streams.get(stream)?.at(-1)?.version ?? 0
+        const allAfter = (position: number) => all.slice(firstOver(all, position, (logged) => logged.position))
 
         const append = Effect.fnUntraced(
           function*(appends: ReadonlyArray<StreamAppend>, { at, ...cause }: Cause & { readonly at: number }) {
             for (const { expected, stream } of appends) {
-              const actual = streams.get(stream)?.length ?? 0
+              const actual = versionOf(stream)
               if (!meets(expected, actual)) return yield* new VersionConflict({ stream, expected, actual })
             }
             const recorded: Array<RecordedEvent> = []
@@ -131,7 +139,7 @@ export class EventLog extends Context.Service<EventLog, {
               const past = streams.get(stream) ?? []
               streams.set(stream, past)
               for (const [i, event] of events.entries()) {
-                const place = { position: all.length + 1, stream, version: past.length + 1 }
+                const place = { position: head() + 1, stream, version: versionOf(stream) + 1 }
                 const schemaVersion = Vocabulary.versionOf(event)
                 const entry = { ...place, schemaVersion, at, event, ...(causes?.[i] ?? cause) }
                 past.push(entry)
@@ -139,32 +147,60 @@ export class EventLog extends Context.Service<EventLog, {
                 recorded.push(entry)
               }
             }
-            if (recorded.length > 0) yield* PubSub.publish(heads, all.length)
+            if (recorded.length > 0) yield* PubSub.publish(heads, head())
             return recorded
           }
         )
 
-        const pageAfter = (after: number) => Effect.sync(() => all.slice(after, after + 1000))
+        const pageAfter = (after: number) =>
+          Effect.sync(() => {
+            const first = firstOver(all, after, (logged) => logged.position)
+            return all.slice(first, first + 1000)
+          })
+        const streamAfter = (stream: string, version: number) => {
+          const past = streams.get(stream) ?? []
+          return past.slice(firstOver(past, version, (logged) => logged.version))
+        }
 
         return EventLog.of({
           append,
           read: (stream, options) =>
             untilUnreadable(
-              Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).slice(options?.after ?? 0)))
+              Stream.suspend(() => Stream.fromIterable(streamAfter(stream, options?.after ?? 0)))
             ),
-          readAll: (options) => Stream.suspend(() => Stream.fromIterable(all.slice(options?.after ?? 0))),
+          readAll: (options) => Stream.suspend(() => Stream.fromIterable(allAfter(options?.after ?? 0))),
           subscribe: (options) => follow(pageAfter, heads, options?.after ?? 0),
           findAnswer: (stream, commandId) =>
             Stream.runHead(untilUnreadable(
               Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).filter(isAnswerTo(commandId))))
             )),
-          head: Effect.sync(() => all.length)
+          truncate: (stream, before) =>
+            Effect.sync(() => {
+              const kept = streamAfter(stream, before - 1)
+              if (kept[0]?.version !== before) return 0
+              const gone = streams.get(stream)!.length - kept.length
+              streams.set(stream, kept)
+              all = all.filter((logged) => logged.stream !== stream || logged.version >= before)
+              return gone
+            }),
+          head: Effect.sync(head)
         })
       })
     )
 
   /** Keeps the events in this process and forgets them with it: for rules, simulation and tests. */
   static readonly layerMemory = this.layerMemoryWith([])
+}
+
+/** The index of the first that is over a place. What is before it is not looked at: readers come page by page. */
+const firstOver = <A>(sorted: ReadonlyArray<A>, place: number, placeOf: (one: A) => number): number => {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (placeOf(sorted[middle]!) > place) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 const isAnswerTo = (commandId: string) => ({ event, ...recorded }: LoggedEvent): boolean =>

@@ -56,6 +56,11 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
         page("findAnswer", answerIn, [stream, commandId]).pipe(
           Effect.flatMap((found) => Stream.runHead(untilUnreadable(Stream.fromIterable(found))))
         ),
+      truncate: (stream, before) =>
+        sql.unsafe<{ readonly count: bigint }>(truncate, [stream, before]).pipe(
+          Effect.map((rows) => Number(rows[0]?.count ?? 0)),
+          Effect.mapError(failure("truncate"))
+        ),
       head: sql.unsafe<{ readonly head: bigint }>("SELECT coalesce(max(position), 0) AS head FROM events").pipe(
         Effect.map((rows) => Number(rows[0]?.head ?? 0)),
         Effect.mapError(failure("head"))
@@ -63,6 +68,14 @@ export const layer: Layer.Layer<EventLog, never, PgClient> = Layer.effect(
     })
   })
 )
+
+const truncate = `
+WITH gone AS (
+  DELETE FROM events WHERE stream = $1 AND version < $2::integer
+  AND EXISTS (SELECT FROM events e WHERE e.stream = $1 AND e.version = $2::integer)
+  RETURNING 1
+)
+SELECT count(*) AS count FROM gone`
 
 /** Page after page until one is not full: a slow reader holds no connection. */
 const pages = (

@@ -356,6 +356,46 @@ export const suite = <E>(name: string, layer: Layer.Layer<EventLog, E>) =>
         }
       }).pipe(Effect.scoped))
 
+    it.effect("takes away the beginning of a stream, and nothing else", () =>
+      Effect.gen(function*() {
+        const log = yield* EventLog
+        const start = yield* log.head
+        yield* append("truncated", 0, "a", "b")
+        yield* append("beside", 0, "a")
+        yield* append("truncated", 2, "c", "d")
+        const before = yield* Stream.runCollect(log.readAll({ after: start }))
+        // A follower that may be in the middle of it comes out at the other side.
+        const follower = yield* log.subscribe({ after: start + 3 }).pipe(
+          Stream.takeUntil(({ position }) => position === start + 7),
+          Stream.map(({ position }) => position),
+          Stream.runCollect,
+          Effect.forkScoped
+        )
+        assert.strictEqual(yield* log.truncate("truncated", 4), 3)
+        const kept = before.filter(({ stream, version }) => stream === "beside" || version === 4)
+        assert.deepStrictEqual(yield* Stream.runCollect(log.readAll({ after: start })), kept)
+        assert.deepStrictEqual(yield* Stream.runCollect(log.read("truncated")), kept.slice(-1))
+        assert.deepStrictEqual(yield* Stream.runCollect(log.read("truncated", { after: 4 })), [])
+
+        const conflict = yield* Effect.flip(append("truncated", "none", "e"))
+        assert.deepStrictEqual(conflict._tag === "VersionConflict" ? conflict.actual : conflict, 4)
+        const [next] = yield* append("truncated", 4, "e")
+        assert.deepStrictEqual([next?.version, next?.position], [5, start + 6])
+        assert.strictEqual(yield* log.head, start + 6)
+        yield* append("beside", 1, "b")
+        const followed = yield* Fiber.join(follower)
+        assert.deepStrictEqual(followed.slice(-3), [start + 5, start + 6, start + 7])
+      }).pipe(Effect.scoped))
+
+    it.effect("takes nothing away before an event that is not there", () =>
+      Effect.gen(function*() {
+        const log = yield* EventLog
+        yield* append("kept", 0, "a", "b")
+        assert.deepStrictEqual(yield* Effect.forEach([0, 1, 3], (before) => log.truncate("kept", before)), [0, 0, 0])
+        assert.strictEqual(yield* log.truncate("not-there", 1), 0)
+        assert.deepStrictEqual(yield* readValues("kept"), ["a", "b"])
+      }))
+
     it.effect("settles every append, also those that nobody waits for any more", () =>
       Effect.gen(function*() {
         const settled = yield* Queue.unbounded<string>()
