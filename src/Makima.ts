@@ -8,7 +8,7 @@ import { SecureRandom } from "effect/crypto"
 import { DaemonRegistries } from "./actors/DaemonRegistryActor.ts"
 import { Directives } from "./actors/DirectiveActor.ts"
 import type { CreateDirective, DirectiveAnswer, DirectiveCommand, NewStep } from "./actors/DirectiveCommand.ts"
-import { NodeName, Supervisor } from "./actors/SupervisorActor.ts"
+import { NodeName, PassivationMillis, Supervisor } from "./actors/SupervisorActor.ts"
 import { Daemons } from "./daemon/Daemons.ts"
 import { TaskDirectory } from "./daemon/DaemonSession.ts"
 import * as FunctionDaemon from "./daemon/FunctionDaemon.ts"
@@ -17,6 +17,7 @@ import { TaskOutput } from "./daemon/TaskOutput.ts"
 import { EventLog, type RecordedEvent } from "./events/EventLog.ts"
 import { DirectiveId, directiveIdOf, OwnerId } from "./events/Ids.ts"
 import * as PostgresEventLog from "./events/PostgresEventLog.ts"
+import * as PostgresSnapshots from "./events/PostgresSnapshots.ts"
 import * as Database from "./postgres/Database.ts"
 import { Projections } from "./projections/Projections.ts"
 import { ReadModel } from "./projections/ReadModel.ts"
@@ -33,9 +34,11 @@ export const layerActors = DaemonRegistries.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer))
 )
 
-/** The event log, its read models and the API keys in PostgreSQL. */
+/** The event log, its snapshots, its read models and the API keys in PostgreSQL. */
 export const layerStore = Projections.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(PostgresEventLog.layer, ReadModel.layer, ApiKeys.layer)),
+  Layer.provideMerge(
+    Layer.mergeAll(PostgresEventLog.layer, PostgresSnapshots.layer, ReadModel.layer, ApiKeys.layer)
+  ),
   Layer.provide(SecureRandom.layerWebCrypto)
 )
 
@@ -203,6 +206,8 @@ const layerOf = ({ node = "host", store }: Options) => {
   if (store === "memory") {
     return layerActors.pipe(
       Layer.provideMerge(EventLog.layerMemory),
+      // The log is in the same memory, so an actor that left it would not free much.
+      Layer.provide(Layer.succeed(PassivationMillis)(Infinity)),
       Layer.provideMerge(SecureRandom.layerWebCrypto),
       Layer.provide(Layer.succeed(NodeName)(node))
     )

@@ -11,6 +11,7 @@ import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
+import { codec } from "./DirectiveSnapshot.ts"
 import { currentHandOver, type HandOver, isOpen, taskOf } from "./DirectiveState.ts"
 import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
 import type { Behaviour, Self } from "./internal/loop.ts"
@@ -63,7 +64,7 @@ export class Directives extends Context.Service<Directives, {
       const remember = (state: Directive.State) => {
         if (state.id === undefined) return
         owners.set(state.id, state.ownerId)
-        if (state.openTasks > 0 || state.status === "active") busy.add(state.id)
+        if (isUnderWay(state)) busy.add(state.id)
         else busy.delete(state.id)
       }
 
@@ -101,6 +102,12 @@ export class Directives extends Context.Service<Directives, {
         }),
         ended: (state) => {
           if (state.id !== undefined) daemons.withdraw(state.ownerId, state.id)
+        },
+        snapshots: codec,
+        isIdle: (state) => !isUnderWay(state),
+        passivated: (state) => {
+          if (state.id !== undefined) owners.delete(state.id)
+          for (const taskId of HashMap.keys(state.tasks)) tasks.delete(taskId)
         }
       }
 
@@ -153,6 +160,8 @@ export class Directives extends Context.Service<Directives, {
     })
   )
 }
+
+const isUnderWay = (state: Directive.State): boolean => state.openTasks > 0 || state.status === "active"
 
 /** The command that takes a task from a daemon that is lost. */
 export const failAbandoned = (

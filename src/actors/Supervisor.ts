@@ -39,6 +39,8 @@ export const empty = (policy: Policy): State => ({ policy, failures: new Map(), 
 export const Command = Schema.TaggedUnion({
   ReportStart: { address: Schema.String },
   ReportStop: { addresses: Schema.Array(Schema.String) },
+  /** It had nothing to do for long, and comes back with the next message. */
+  ReportPassivation: { address: Schema.String },
   ReportFailure: { address: Schema.String, cause: Schema.String },
   Wake: {}
 })
@@ -70,6 +72,10 @@ export const decide = (state: State, command: Command, now: number): Result.Resu
         command.addresses.map((address) => ({ _tag: "ActorStopped", address })),
         { _tag: "Noted" }
       )
+    case "ReportPassivation":
+      return settled(state, [{ _tag: "ActorStopped", address: command.address, reason: "passivated" }], {
+        _tag: "Noted"
+      })
     case "ReportFailure": {
       const { address } = command
       const failed: SupervisorEvent = {

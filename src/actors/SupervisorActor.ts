@@ -4,11 +4,14 @@
  * `Supervisor.ts` decides; its own events are the record of starts, stops and failures. The supervisor is an actor as
  * all others, with one difference: there is nobody above it, so it tries again by itself for as long as it lives.
  */
-import { Cause, Clock, Context, DateTime, Effect, FiberMap, Layer, Schedule } from "effect"
+import { Cause, Clock, Context, DateTime, Deferred, Effect, FiberMap, Layer, Schedule } from "effect"
 import { EventLog, type StoredEvent } from "../events/EventLog.ts"
+import { Snapshots } from "../events/Snapshots.ts"
 import type { SupervisorEvent } from "../events/SupervisorEvent.ts"
+import { SnapshotEvents } from "./internal/keeper.ts"
 import { type Behaviour, run } from "./internal/loop.ts"
-import { type ActorRef, ActorUnavailable, close, type Mailbox, make, refTo } from "./internal/mailbox.ts"
+import { type ActorRef, ActorUnavailable, close, type Mailbox, make, refTo, unavailable } from "./internal/mailbox.ts"
+import { PassivationMillis } from "./internal/rest.ts"
 import * as Rules from "./Supervisor.ts"
 
 /** The rules that the supervisor goes by. */
@@ -18,6 +21,8 @@ export const SupervisorPolicy = Context.Reference<Rules.Policy>("makima-runtime/
 
 /** What this process is called in the log. Two processes on one log need two names. */
 export const NodeName = Context.Reference<string>("makima-runtime/actors/NodeName", { defaultValue: () => "local" })
+
+export { PassivationMillis, SnapshotEvents }
 
 export class Supervisor extends Context.Service<Supervisor, {
   /** The actor at an address, started from the log if it is not running. An address belongs to one behaviour. */
@@ -35,6 +40,9 @@ export class Supervisor extends Context.Service<Supervisor, {
     Effect.gen(function*() {
       const log = yield* EventLog
       const policy = yield* SupervisorPolicy
+      const snapshots = yield* Snapshots
+      const snapshotEvents = yield* SnapshotEvents
+      const passivationMillis = yield* PassivationMillis
       const parked = new Map<string, number>()
       const actors = new Map<string, unknown>()
       const scope = yield* Effect.scope
@@ -69,12 +77,18 @@ export class Supervisor extends Context.Service<Supervisor, {
       ) {
         yield* record({ _tag: "ReportStart", address })
         while (true) {
-          const cause = yield* Effect.flip(Effect.sandbox(Effect.scoped(run(address, behaviour, mailbox))))
+          const exit = yield* Effect.exit(Effect.scoped(run(address, behaviour, mailbox)))
+          if (exit._tag === "Success") {
+            yield* record({ _tag: "ReportPassivation", address })
+            return { isPassivated: true }
+          }
+          const { cause } = exit
           yield* Effect.logError(`${address} failed`, cause)
           const verdict = yield* verdictOn(own, address, cause)
           if (verdict._tag === "Park") {
             parked.set(address, verdict.until)
-            return yield* Effect.logError(`${address} failed too often and is parked`)
+            yield* Effect.logError(`${address} failed too often and is parked`)
+            return { isPassivated: false }
           }
           if (verdict._tag === "Restart") {
             yield* Effect.sleep(Math.max(0, verdict.at - (yield* Clock.currentTimeMillis)))
@@ -85,7 +99,7 @@ export class Supervisor extends Context.Service<Supervisor, {
       const actor = Effect.fnUntraced(function*<S, C extends Tagged, E extends StoredEvent, A, R>(
         address: string,
         behaviour: Behaviour<S, C, E, A, R>
-      ) {
+      ): Effect.fn.Return<ActorRef<C, A, R>, ActorUnavailable> {
         if (stopped !== undefined) return yield* new ActorUnavailable({ address, because: "everything is stopping" })
         // An address belongs to one behaviour, so what is kept under it is of that behaviour's types.
         const known = actors.get(address) as ActorRef<C, A, R> | undefined
@@ -99,14 +113,27 @@ export class Supervisor extends Context.Service<Supervisor, {
         }
         parked.delete(address)
         const mailbox = yield* make<C, A, R>()
-        const ref = refTo(address, mailbox)
+        const end = yield* Deferred.make<{ readonly isPassivated: boolean }>()
+        // What comes too late for an actor that is being passivated starts it again, once the old one is gone.
+        const successor = Effect.flatMap(
+          Deferred.await(end),
+          ({ isPassivated }) => isPassivated ? actor(address, behaviour) : unavailable(address)
+        )
+        const ref = refTo(address, mailbox, successor)
         actors.set(address, ref)
         yield* supervise(address, behaviour, mailbox).pipe(
           Effect.provideService(EventLog, log),
-          Effect.onExit(() => {
+          Effect.provideService(Snapshots, snapshots),
+          Effect.provideService(SnapshotEvents, snapshotEvents),
+          Effect.provideService(PassivationMillis, passivationMillis),
+          Effect.onExit((exit) => {
             // The next message starts it again, unless it is parked until later.
             if (actors.get(address) === ref) actors.delete(address)
-            return close(address, mailbox, parked.has(address) ? "it failed too often and is parked" : "it has stopped")
+            const because = parked.has(address) ? "it failed too often and is parked" : "it has stopped"
+            return Effect.andThen(
+              close(address, mailbox, because),
+              Deferred.succeed(end, exit._tag === "Success" ? exit.value : { isPassivated: false })
+            )
           }),
           FiberMap.run(fibers, address, { startImmediately: true })
         )

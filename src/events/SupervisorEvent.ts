@@ -8,7 +8,8 @@ import type * as Evolution from "./Evolution.ts"
 
 export const SupervisorEvent = Schema.TaggedUnion({
   ActorStarted: { address: Schema.String },
-  ActorStopped: { address: Schema.String },
+  /** Without a reason it was told to. */
+  ActorStopped: { address: Schema.String, reason: Schema.optionalKey(Schema.Literal("passivated")) },
   /** `at` counts towards the restarts of a period. */
   ActorFailed: { address: Schema.String, cause: Schema.String, at: Schema.Natural },
   /** It comes back from the log at `at`. */

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import { createAnswersIndex, createEventLog } from "../events/internal/eventLogSchema.ts"
+import { createSnapshots } from "../events/internal/snapshotsSchema.ts"
 import { createProjections } from "../projections/internal/readModelSchema.ts"
 import { createApiKeys } from "../server/internal/apiKeysSchema.ts"
 
@@ -11,6 +12,7 @@ const migrations = {
   "0001_event_log": createEventLog,
   "0002_read_models": createProjections,
   "0003_api_keys": createApiKeys,
+  "0005_snapshots": createSnapshots,
   "0006_answers": createAnswersIndex
 }
 

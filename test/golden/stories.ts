@@ -211,6 +211,8 @@ const supervision = (log: Chronicle) => {
     send({ _tag: "ReportFailure", address: fails, cause: "EventLogError: the disk is full" })
   }
   send({ _tag: "ReportStop", addresses: [stops] })
+  send({ _tag: "ReportStart", address: stops })
+  send({ _tag: "ReportPassivation", address: stops })
 }
 
 /** Whatever may happen in whatever order, to somebody whose texts are unkind. */

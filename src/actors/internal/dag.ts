@@ -13,7 +13,7 @@ import type { Step } from "../DirectiveState.ts"
 import { dropWhile, emptyFifo, type Fifo, iterate, type List, push, reversed, values } from "./fifo.ts"
 import * as Heap from "./heap.ts"
 
-interface Level {
+export interface Level {
   readonly open: number
   /** Steps in the order in which they became free. One that is not pending any more leaves when it comes to the front. */
   readonly free: Fifo<StepId>

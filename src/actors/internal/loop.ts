@@ -4,7 +4,7 @@
  * Deciding is pure and is given in a `Behaviour`. All that can wait, fail or be interrupted is here. Whatever fails
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
-import { Cause, Clock, Deferred, Effect, Fiber, Option, Queue, Result, type Scope, Stream } from "effect"
+import { Cause, Clock, Deferred, Effect, Fiber, Option, Queue, Result, type Scope } from "effect"
 import {
   type Cause as EventCause,
   EventLog,
@@ -13,7 +13,11 @@ import {
   type VersionConflict
 } from "../../events/EventLog.ts"
 import type { UnreadableEvent } from "../../events/Unreadable.ts"
-import { type About, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
+import type { StateCodec } from "./codec.ts"
+import * as Keeper from "./keeper.ts"
+import { type About, closeIfEmpty, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
+import { type Folded, recover } from "./recovery.ts"
+import * as Rest from "./rest.ts"
 
 export interface Decided<State, Event, Answer> {
   readonly events: ReadonlyArray<Event>
@@ -63,6 +67,12 @@ export interface Behaviour<
   readonly react: (events: ReadonlyArray<Event>, state: State, self: Self<Command>) => Effect.Effect<void>
   /** However the loop ends: nobody should count on the actor until it has recovered. */
   readonly ended?: (state: State) => void
+  /** How its state is kept in snapshots. Without this, every recovery folds the whole stream. */
+  readonly snapshots?: StateCodec<State>
+  /** Whether nothing is under way, apart from what `dueAt` says. Without this, the actor is never passivated. */
+  readonly isIdle?: (state: State) => boolean
+  /** It has been idle for so long that it leaves the memory, and so should all that is kept beside the state. */
+  readonly passivated?: (state: State) => void
 }
 
 /** How an actor sends itself a message: whenever there is room, without being waited for. */
@@ -72,21 +82,21 @@ export interface Self<Command> {
   readonly nudge: () => void
 }
 
-interface Current<State> {
-  readonly state: State
-  readonly version: number
-  readonly position: number
+interface Current<State> extends Folded<State> {
   /** When the latest batch was decided. */
   readonly decidedAt: number
 }
 
-/** Runs an actor until it fails or is interrupted. The mailbox outlives it, so that a restarted actor goes on there. */
+/**
+ * Runs an actor until it fails, is interrupted or is passivated. The mailbox outlives the first two, so that a restarted
+ * actor goes on there.
+ */
 export const run = Effect.fnUntraced(
   function*<State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
     stream: string,
     behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
     mailbox: Mailbox<Command, Answer, Rejection>
-  ): Effect.fn.Return<never, VersionConflict | EventLogError | UnreadableEvent, EventLog | Scope.Scope> {
+  ): Effect.fn.Return<void, VersionConflict | EventLogError | UnreadableEvent, EventLog | Scope.Scope> {
     const log = yield* EventLog
     const scope = yield* Effect.scope
     const self: Self<Command> = {
@@ -97,12 +107,21 @@ export const run = Effect.fnUntraced(
     }
     const alarm = yield* makeAlarm(self.tell(behaviour.wake))
 
-    let current = yield* recover(log, stream, behaviour)
+    const { snapshotVersion, ...folded } = yield* recover(log, stream, behaviour)
+    let current: Current<State> = { ...folded, decidedAt: 0 }
+    let isIdle = false
+    const keeper = yield* Keeper.make(stream, behaviour.snapshots, snapshotVersion, self.nudge)
+    const rest = yield* Rest.make(self.nudge)
     yield* Effect.addFinalizer(() => Effect.sync(() => behaviour.ended?.(current.state)))
     const batch = Effect.fnUntraced(function*(messages: ReadonlyArray<Message<Command, Answer, Rejection>>) {
       current = yield* handle(log, stream, behaviour, current, messages, self)
       // What became due since the batch was decided was not seen by it, so it counts as due and not as done.
-      yield* alarm(behaviour.dueAt(current.state, current.decidedAt))
+      const due = behaviour.dueAt(current.state, current.decidedAt)
+      yield* alarm(due)
+      yield* keeper.consider(current)
+      if (messages.some(({ command }) => command !== behaviour.wake)) rest.interrupt(current.decidedAt)
+      isIdle = due === undefined && behaviour.isIdle?.(current.state) === true
+      if (isIdle) yield* rest.begin
     })
 
     yield* batch(behaviour.recovered(current.state).map(unasked))
@@ -115,26 +134,13 @@ export const run = Effect.fnUntraced(
           exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, because(exit.cause)))
         )
       )
+      if (!isIdle || !rest.isOver(current.decidedAt)) continue
+      // Messages may come while the snapshot is on its way; when it is done, the keeper rings and there is another look.
+      if (!keeper.isDone(current.version)) yield* keeper.take(current)
+      else if (closeIfEmpty(mailbox)) return behaviour.passivated?.(current.state)
     }
   }
 )
-
-const recover = <State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
-  log: EventLog["Service"],
-  stream: string,
-  { empty, evolve }: Behaviour<State, Command, Event, Answer, Rejection>
-): Effect.Effect<Current<State>, EventLogError | UnreadableEvent> =>
-  log.read(stream).pipe(
-    Stream.runFold(
-      (): Current<State> => ({ state: empty(stream), version: 0, position: 0, decidedAt: 0 }),
-      ({ decidedAt, state }, { event, position, version }) => ({
-        state: evolve(state, event as Event),
-        version,
-        position,
-        decidedAt
-      })
-    )
-  )
 
 /** Decides all messages on top of each other, appends once, and only then replies and reacts. */
 const handle = Effect.fnUntraced(

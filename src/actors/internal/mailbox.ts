@@ -52,23 +52,32 @@ export interface ActorRef<Command, Answer, Rejection> {
 /** A command that nobody waits for. */
 export const unasked = <Command>(command: Command) => ({ command, about: {}, reply: undefined })
 
+export const unavailable = (address: string) =>
+  Effect.fail(new ActorUnavailable({ address, because: "it has stopped" }))
+
 export const make = <Command, Answer, Rejection>(): Effect.Effect<Mailbox<Command, Answer, Rejection>> =>
   Queue.bounded(mailboxCapacity)
 
+/** `successor` is where messages go that come when the mailbox is closed. */
 export const refTo = <Command, Answer, Rejection>(
   address: string,
-  mailbox: Mailbox<Command, Answer, Rejection>
+  mailbox: Mailbox<Command, Answer, Rejection>,
+  successor: Effect.Effect<ActorRef<Command, Answer, Rejection>, ActorUnavailable> = unavailable(address)
 ): ActorRef<Command, Answer, Rejection> => ({
   address,
   ask: Effect.fnUntraced(function*(command, about = {}) {
     const reply = yield* Deferred.make<Answered<Answer>, Rejection | ActorUnavailable>()
     // A closed mailbox takes nothing, and nothing would ever settle the reply.
     if (!(yield* Queue.offer(mailbox, { command, about, reply }))) {
-      return yield* new ActorUnavailable({ address, because: "it has stopped" })
+      const next = yield* successor
+      return yield* next.ask(command, about)
     }
     return yield* Deferred.await(reply)
   }),
-  tell: (command) => Effect.asVoid(Queue.offer(mailbox, unasked(command))),
+  tell: Effect.fnUntraced(function*(command) {
+    if (yield* Queue.offer(mailbox, unasked(command))) return
+    yield* Effect.ignore(Effect.flatMap(successor, (next) => next.tell(command)))
+  }),
   nudge: (command) => {
     Queue.offerUnsafe(mailbox, unasked(command))
   }
@@ -86,6 +95,10 @@ export const takeAll = <Command, Answer, Rejection>(
   }
   return taken
 }
+
+/** Takes no more messages, if none waits, and says whether it is so. Then nobody is refused, and nothing is lost. */
+export const closeIfEmpty = <Command, Answer, Rejection>(mailbox: Mailbox<Command, Answer, Rejection>): boolean =>
+  Queue.sizeUnsafe(mailbox) === 0 && Queue.failCauseUnsafe(mailbox, Cause.interrupt())
 
 /** Takes no more messages, and settles those that wait, also those that wait for room. */
 export const close = <Command, Answer, Rejection>(
