@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Result } from "effect"
+import { Effect, Layer, Logger, Result, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { type ChildProcess, spawn } from "node:child_process"
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import { layerBundled, layerUnmigrated } from "../../src/postgres/Database.ts"
+import { stored } from "../../src/projections/internal/generations.ts"
 import { Projections, type RebuildFailed } from "../../src/projections/Projections.ts"
 import type { ReadModel } from "../../src/projections/ReadModel.ts"
 import { connection, layerDatabase } from "../support/postgres.ts"
@@ -175,6 +176,12 @@ describe("Read models under load", () => {
           )
         ])
         yield* isAsTheLogSays
+        // Also when nothing comes afterwards that would have it noticed.
+        yield* live(life("last", "ada", 99, 1))
+        const told = yield* Effect.flatMap(EventLog, ({ head }) => head)
+        process.kill(postmaster(directory), "SIGKILL")
+        const left = yield* SqlClient.use((sql) => stored(sql, "live")).pipe(Effect.retry(Schedule.spaced("20 millis")))
+        assert.strictEqual(left?.position, told)
       }).pipe(Effect.provide(processOn(layerBundled(directory))))
     }).pipe(Effect.scoped, quiet))
 })
