@@ -5,6 +5,7 @@ import { defaultPolicy as daemonPolicy } from "../actors/DaemonRegistry.ts"
 import { DaemonPolicy } from "../actors/DaemonRegistryActor.ts"
 import { defaultPolicy } from "../actors/Directive.ts"
 import { DirectivePolicy } from "../actors/DirectiveActor.ts"
+import { HeartbeatMillis } from "../daemon/Protocol.ts"
 import * as Database from "../postgres/Database.ts"
 import { RequestsPerSecond } from "../server/RateLimit.ts"
 
@@ -82,8 +83,15 @@ export const addressFlags = {
   )
 }
 
+/** Server and daemons have to agree on it. */
+export const heartbeatFlag = seconds("heartbeat-seconds", 30, "How often a daemon shows that it is there")
+
+export const layerHeartbeat = (input: { readonly heartbeat: number }) =>
+  Layer.succeed(HeartbeatMillis)(input.heartbeat * 1000)
+
 /** The bounds that the runtime goes by. */
 export const policyFlags = {
+  heartbeat: heartbeatFlag,
   reconcile: seconds("reconcile-seconds", 15, "How often to look whether anything was left lying"),
   grace: seconds("grace-seconds", daemonPolicy.graceMillis / 1000, "How long a daemon may be away"),
   handOvers: count("hand-overs", defaultPolicy.handOversMax, "How often a task is handed over before it fails"),
@@ -101,6 +109,7 @@ export const policyFlags = {
 }
 
 export interface Policies {
+  readonly heartbeat: number
   readonly reconcile: number
   readonly grace: number
   readonly handOvers: number
@@ -117,6 +126,7 @@ export const layerPolicies = (policies: Policies) =>
       completionAttemptsMax: policies.completionAttempts,
       completionDelayMillis: policies.completionDelay * 1000
     }),
+    layerHeartbeat(policies),
     Layer.succeed(DaemonPolicy)({ graceMillis: policies.grace * 1000 }),
     Layer.succeed(RequestsPerSecond)(policies.rateLimit)
   )

@@ -4,7 +4,7 @@ import { Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { hostname } from "node:os"
 import * as LocalDaemon from "../daemon/LocalDaemon.ts"
-import { layerLogs, storeFlags } from "./Configuration.ts"
+import { heartbeatFlag, layerHeartbeat, layerLogs, storeFlags } from "./Configuration.ts"
 import { UsageError } from "./Failure.ts"
 import { makimaCommand } from "./invocation.ts"
 import { remoteFlags } from "./Remote.ts"
@@ -19,6 +19,7 @@ const flags = {
     Flag.withDefault(4),
     Flag.withDescription("How many agents may run at once; 4 if unset")
   ),
+  heartbeat: heartbeatFlag,
   dataDir: storeFlags.dataDir,
   ...remoteFlags
 }
@@ -42,7 +43,7 @@ export const daemon = Command.make(
       machineId: yield* machineIdIn(workDir),
       hostname: hostname(),
       makima: makimaCommand
-    }).pipe(Effect.provide(layerLogs("Info")))
+    }).pipe(Effect.provide([layerLogs("Info"), layerHeartbeat(input)]))
   })
 ).pipe(Command.withDescription("Do tasks on this machine with an agent command"))
 

@@ -60,7 +60,8 @@ export const run = Command.make(
       Layer.provideMerge(
         layerRuntime({ node: ownerId, reconcile: Configuration.reconcileOf(input), resume: false })
       ),
-      Layer.provide([Configuration.layerDatabase(input), Configuration.layerPolicies(input)])
+      Layer.provide(Configuration.layerDatabase(input)),
+      Layer.provideMerge(Configuration.layerPolicies(input))
     )
     const startedAt = yield* Clock.currentTimeMillis
     const last = yield* carryOut({ ...input, agent, directive, directory, ownerId, repository }).pipe(

@@ -112,7 +112,7 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
     const reason = error instanceof Error ? error.message : String(error)
     outbox.report({ type: "taskComplete", taskId, success: false, error: reason, handOver })
     // What follows the first line is the agent's own words, which may be anything.
-    yield* Effect.logWarning(`The task failed: ${reason.split("\n")[0]}`)
+    yield* Effect.logInfo(`The task failed: ${reason.split("\n")[0]}`)
   })
 
   const output = Effect.fnUntraced(function*(task: Task, text: string) {
