@@ -11,6 +11,7 @@ import { CommandFailed } from "./Failure.ts"
 import { layerLog } from "./Local.ts"
 import { logExport } from "./logExport.ts"
 import { logImport } from "./logImport.ts"
+import { logRemove } from "./logRemove.ts"
 import { logVerify } from "./logVerify.ts"
 
 const flags = {
@@ -64,5 +65,5 @@ export const log = Command.make("log", flags, (input) =>
     )
   }).pipe(Effect.provide(layerLog(input)))).pipe(
     Command.withDescription("Show the events of the log"),
-    Command.withSubcommands([logExport, logImport, logVerify])
+    Command.withSubcommands([logExport, logImport, logVerify, logRemove])
   )

@@ -1,10 +1,11 @@
 /** `makima log verify`: whether the hash chains of the log, or of an export, hold. */
-import { Console, Effect, Option } from "effect"
+import { Console, DateTime, Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import { EventLog } from "../events/EventLog.ts"
 import { digestOf, type Verified, verifyLog, verifyTranscript } from "../transcript/Verify.ts"
 import * as Configuration from "./Configuration.ts"
 import { layerLog } from "./Local.ts"
+import { clean } from "./OneLine.ts"
 import { counted, reading, told } from "./TranscriptFile.ts"
 
 const flags = {
@@ -35,5 +36,12 @@ export const logVerify = Command.make("verify", flags, (input) =>
 /** The digest of the heads is the same for a log and for its whole export. */
 const say = (json: boolean, verified: Verified, text: string) => {
   const headsDigest = digestOf(verified.heads)
-  return Console.log(json ? JSON.stringify({ ...verified, headsDigest }) : `${text}; all heads ${headsDigest}`)
+  const removed = verified.removed.map(({ at, exported, stream, version }) =>
+    `\n  ${clean(stream)} was removed at ${DateTime.formatIso(DateTime.makeUnsafe(at))} after ${
+      counted(version, "event")
+    }; export digest ${exported}`
+  )
+  return Console.log(
+    json ? JSON.stringify({ ...verified, headsDigest }) : `${text}; all heads ${headsDigest}${removed.join("")}`
+  )
 }

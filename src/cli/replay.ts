@@ -32,6 +32,12 @@ export const replay = Command.make("replay", flags, (input) =>
     if (first === undefined) {
       return yield* new CommandFailed({ message: `there is no directive ${input.directiveId} in this log` })
     }
+    if (first.event._tag === "DirectiveRemoved") {
+      const { exported } = first.event
+      return yield* new CommandFailed({
+        message: `directive ${input.directiveId} was removed: its history is in the export with the digest ${exported}`
+      })
+    }
     const at = Option.getOrElse(input.at, () => recorded.at(-1)!.position)
     if (at < first.position) {
       return yield* new CommandFailed({

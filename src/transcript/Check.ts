@@ -110,7 +110,7 @@ class Checker {
     if (heads.length > closing.heads.length) return this.#broken(`${closing.heads.length} heads`, `${heads.length}`)
     if (digest !== closing.digest) return this.#broken(`the digest ${closing.digest} of all lines before`, digest)
     this.#isClosed = true
-    return Result.succeed({ _tag: "Closing", closing })
+    return Result.succeed({ _tag: "Closing", closing, removed: this.#tally.heads.removals })
   }
 }
 

@@ -4,6 +4,7 @@ import * as Directive from "../actors/Directive.ts"
 import type { EventLog, EventLogError } from "../events/EventLog.ts"
 import type { LoggedEvent } from "../events/Unreadable.ts"
 import { history } from "../replay/History.ts"
+import type { Heads } from "./Heads.ts"
 import { upToFailure } from "./internal/upToFailure.ts"
 import { redact } from "./Redaction.ts"
 import { bytesOf, type Contents, type Entry, formatVersion, type Opening, Tally } from "./Transcript.ts"
@@ -47,8 +48,16 @@ const isOfOwner = (ownerId: string) => {
   }
 }
 
-/** What an event has in a transcript, apart from its line. Fails if what is stored cannot be hashed. */
-export const recorded = (logged: LoggedEvent): Result.Result<Omit<Entry, "line" | "hash">, BrokenLog> =>
+/** An event of the log as the next one of its stream: what a transcript has of it, apart from its line. */
+export const follow = (heads: Heads, logged: LoggedEvent): Result.Result<Omit<Entry, "line">, BrokenLog> =>
+  Result.flatMap(recorded(logged), (event) =>
+    Result.mapBoth(heads.follow(event), {
+      onFailure: (misfit) => new BrokenLog({ ...placeOf(logged), ...misfit }),
+      onSuccess: (hash) => ({ ...event, hash })
+    }))
+
+/** What its hash covers. Fails if what is stored cannot be hashed. */
+const recorded = (logged: LoggedEvent): Result.Result<Omit<Entry, "line" | "hash">, BrokenLog> =>
   Result.map(storedOf(logged), (event) => {
     const { at, causationId, commandId, correlationId, schemaVersion, stream, version } = logged
     return {
@@ -87,14 +96,10 @@ export const transcript = (
       return bytes
     }
     const entry = (logged: LoggedEvent): Result.Result<Uint8Array, BrokenLog> =>
-      Result.flatMap(recorded(logged), (event) =>
-        Result.mapBoth(tally.heads.follow(event), {
-          onFailure: (misfit) => new BrokenLog({ ...placeOf(logged), ...misfit }),
-          onSuccess: (hash) => {
-            const shown = texts === "plain" ? event.event : redact(event.event, event.schemaVersion)
-            return write({ line: tally.lines + 1, ...event, event: shown, hash })
-          }
-        }))
+      Result.map(follow(tally.heads, logged), (event) => {
+        const shown = texts === "plain" ? event.event : redact(event.event, event.schemaVersion)
+        return write({ line: tally.lines + 1, ...event, event: shown })
+      })
     return Stream.succeed(write({ format: "makima transcript", formatVersion, contents, texts })).pipe(
       Stream.concat(upToFailure(Stream.map(eventsOf(log, contents), entry))),
       Stream.concat(Stream.suspend(() => Stream.succeed(write(tally.closing))))

@@ -3,9 +3,9 @@
  *
  * One entry a stream is all that is kept, so following a log takes as much memory as it has streams.
  */
-import { Result, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
 import * as Chain from "../events/Chain.ts"
-import { Digest } from "../events/DirectiveEvent.ts"
+import { Digest, type DirectiveEvent } from "../events/DirectiveEvent.ts"
 
 export interface Head {
   readonly version: number
@@ -20,6 +20,15 @@ export interface Link extends Chain.Covered {
   readonly hash?: string
 }
 
+/** A stream of which nothing but the end is left: its last event before that, and the transcript that has it all. */
+export interface Removal extends Head {
+  readonly stream: string
+  /** When, in milliseconds since 1970. */
+  readonly at: number
+  /** The digest of the transcript. */
+  readonly exported: string
+}
+
 /** What does not fit, in words that follow "expected" and "found". */
 export interface Misfit {
   readonly expected: string
@@ -28,9 +37,15 @@ export interface Misfit {
 
 export class Heads {
   readonly #heads = new Map<string, Head>()
+  readonly #removals: Array<Removal> = []
 
   get size(): number {
     return this.#heads.size
+  }
+
+  /** The streams that were removed, in the order in which that happened. */
+  get removals(): ReadonlyArray<Removal> {
+    return this.#removals
   }
 
   /** By stream, in the order of its code units. */
@@ -40,7 +55,7 @@ export class Heads {
 
   /** Takes the event as the next one of its stream, unless it is not. Gives its hash. */
   follow(link: Link): Result.Result<string, Misfit> {
-    const tombstone = removalIn(link)
+    const tombstone = tombstoneIn(link)
     // Of a stream that was removed only this is left, and it says what was before.
     const before = this.#heads.get(link.stream) ?? tombstone ?? beginning
     const named = (version: number) => `${link.stream}@${version}`
@@ -58,17 +73,20 @@ export class Heads {
       return Result.fail({ expected: `the hash ${hash}`, found: link.hash })
     }
     this.#heads.set(link.stream, { version: link.version, hash })
+    if (tombstone !== undefined) this.#removals.push({ stream: link.stream, at: link.at, ...tombstone })
     return Result.succeed(hash)
   }
 }
 
-/** What a removal says of the event before it. It says so in a redacted transcript as well. */
-const Removal = Schema.Struct({ _tag: Schema.Literal("DirectiveRemoved"), version: Schema.Natural, hash: Digest })
-const isRemoval = Schema.is(Removal)
+/** What a removal says of what is gone. It says so in a redacted transcript as well. */
+const Tombstone = Schema.Struct({ version: Schema.Natural, hash: Digest, exported: Digest })
+const removed: DirectiveEvent["_tag"] = "DirectiveRemoved"
+const decode = Schema.decodeUnknownOption(Tombstone)
 
-/** The head that a stream had when it was removed. */
-const removalIn = ({ event }: Link): Head | undefined =>
-  event._tag === Removal.fields._tag.literal && isRemoval(event) ? event : undefined
+const tombstoneIn = ({ event }: Link): typeof Tombstone.Type | undefined =>
+  event._tag === removed
+    ? Option.getOrUndefined(decode(event))
+    : undefined
 
 const hex = (hash: Uint8Array): string => Buffer.from(hash).toString("hex")
 const next = (before: string, content: Uint8Array): string => hex(Chain.next(Buffer.from(before, "hex"), content))

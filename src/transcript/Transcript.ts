@@ -10,7 +10,7 @@ import { createHash } from "node:crypto"
 import * as Chain from "../events/Chain.ts"
 import { Digest } from "../events/DirectiveEvent.ts"
 import { DirectiveId, OwnerId } from "../events/Ids.ts"
-import { Heads } from "./Heads.ts"
+import { Heads, type Removal } from "./Heads.ts"
 
 /** What a newer version changes about the lines, or about what the hashes cover, gets another number. */
 export const formatVersion = 1
@@ -64,7 +64,7 @@ export type Closing = typeof Closing.Type
 export type Line =
   | { readonly _tag: "Opening"; readonly opening: Opening }
   | { readonly _tag: "Entry"; readonly entry: Entry }
-  | { readonly _tag: "Closing"; readonly closing: Closing }
+  | { readonly _tag: "Closing"; readonly closing: Closing; readonly removed: ReadonlyArray<Removal> }
 
 /** Here and after `line` the transcript is not what was written. Lines count from 1. */
 export class BrokenTranscript extends Schema.TaggedError<BrokenTranscript>()("BrokenTranscript", {

@@ -4,14 +4,16 @@ import { hash } from "node:crypto"
 import { canonical } from "../events/Chain.ts"
 import type { EventLog, EventLogError } from "../events/EventLog.ts"
 import { check } from "./Check.ts"
-import { BrokenLog, recorded } from "./Export.ts"
-import { Heads } from "./Heads.ts"
+import { type BrokenLog, follow } from "./Export.ts"
+import { Heads, type Removal } from "./Heads.ts"
 import { upToFailure } from "./internal/upToFailure.ts"
 import type { BrokenTranscript, Closing, Opening } from "./Transcript.ts"
 
 export interface Verified {
   readonly events: number
   readonly heads: Closing["heads"]
+  /** The streams of which only a removal is left. */
+  readonly removed: ReadonlyArray<Removal>
 }
 
 export interface VerifiedTranscript extends Verified {
@@ -25,33 +27,25 @@ export const verifyLog = (log: EventLog["Service"]): Effect.Effect<Verified, Eve
     const heads = new Heads()
     let events = 0
     return log.readAll().pipe(
-      Stream.map((logged) =>
-        Result.flatMap(recorded(logged), (event) =>
-          Result.mapBoth(heads.follow(event), {
-            onFailure: (misfit) => new BrokenLog({ position: logged.position, ...misfit, ...placeOf(logged) }),
-            onSuccess: () => events += 1
-          }))
-      ),
+      Stream.map((logged) => Result.map(follow(heads, logged), () => events += 1)),
       upToFailure,
       Stream.runDrain,
-      Effect.map(() => ({ events, heads: heads.entries() }))
+      Effect.map(() => ({ events, heads: heads.entries(), removed: heads.removals }))
     )
   })
-
-const placeOf = ({ stream, version }: { readonly stream: string; readonly version: number }) => ({ stream, version })
 
 export const verifyTranscript = <E>(
   bytes: Stream.Stream<Uint8Array, E>
 ): Effect.Effect<VerifiedTranscript, E | BrokenTranscript> =>
   Effect.suspend(() => {
     let opening: Opening | undefined
-    let closing: Closing | undefined
+    let closing: (Closing & Pick<Verified, "removed">) | undefined
     return check(bytes).pipe(
       Stream.runForEachArray((lines) =>
         Effect.sync(() => {
           const [first, last] = [lines[0], lines.at(-1)]
           if (first?._tag === "Opening") opening = first.opening
-          if (last?._tag === "Closing") closing = last.closing
+          if (last?._tag === "Closing") closing = { ...last.closing, removed: last.removed }
         })
       ),
       // A transcript without one of them is broken, and the check has said so.

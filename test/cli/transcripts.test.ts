@@ -1,13 +1,14 @@
 /** `makima log export`, `import` and `verify` as people use them, from one database to another. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
-import { readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
+import type { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import * as Database from "../../src/postgres/Database.ts"
 import { jsonLines, lines, makima, makimaHere, temporary, useDatabase } from "../support/cli.ts"
-import { lives, write } from "../transcript/transcripts.ts"
+import { lives, settled, write } from "../transcript/transcripts.ts"
 
 const source = useDatabase()
 const target = useDatabase()
@@ -15,11 +16,13 @@ const unused = useDatabase()
 const folder = temporary()
 const directiveId = lives[1]!.append.stream.slice("directive-".length)
 
-beforeAll(async () => {
-  const url = Redacted.make(source()["MAKIMA_DATABASE_URL"]!)
+const inLog = <A, E>(env: Record<string, string>, effect: Effect.Effect<A, E, EventLog>): Promise<A> => {
+  const url = Redacted.make(env["MAKIMA_DATABASE_URL"]!)
   const log = PostgresEventLog.layer.pipe(Layer.provide(Database.layerClient({ url })))
-  await Effect.runPromise(write(lives).pipe(Effect.provide(log)))
-})
+  return Effect.runPromise(effect.pipe(Effect.provide(log)))
+}
+
+beforeAll(() => inLog(source(), write(lives)))
 
 const succeed = async (env: Record<string, string>, ...args: ReadonlyArray<string>): Promise<string> => {
   const { status, stderr, stdout } = await makimaHere(["log", ...args], env)
@@ -116,6 +119,44 @@ describe("makima log", () => {
     const ended = await makimaHere(["log", ...args], source())
     assert.deepStrictEqual([ended.status, ended.stdout, lines(ended.stderr).length], [status, "", 1], ended.stderr)
     assert.match(ended.stderr, says)
+  })
+
+  it("removes an archived directive once its history is in a file, and keeps its last hash", async () => {
+    const file = join(folder, "removed.jsonl")
+    const env = target()
+    assert.match(
+      await refusal(env, "remove", directiveId, "--export", file),
+      /cannot be removed: it is (?!archived)\w+/
+    )
+    assert.isFalse(existsSync(file))
+    await inLog(env, settled(lives[1]!.append.stream))
+    assert.match(
+      await refusal(env, "remove", directiveId, "--export", join(folder, "no", "file")),
+      /there is no folder for .*no\/file/
+    )
+    const count = lines(await succeed(env, directiveId)).length
+    assert.strictEqual(
+      await succeed(env, "remove", directiveId, "--export", file),
+      `Removed ${count} events of ${directiveId}; ${file} has them\n`
+    )
+    const { digest } = JSON.parse(await succeed({}, "verify", file, "--json"))
+    assert.match(
+      await succeed(env, directiveId),
+      new RegExp(`@${count + 1} DirectiveRemoved .*exported="${digest.slice(0, 59)}`)
+    )
+    assert.include(
+      await succeed(env, "verify"),
+      `directive-${directiveId} was removed at ${new Date().toISOString().slice(0, 10)}`
+    )
+    assert.match(
+      await succeed(env, "remove", directiveId, "--export", file),
+      new RegExp(`removed before.*${digest}\n$`)
+    )
+    const replayed = await makimaHere(["replay", directiveId], env)
+    assert.deepStrictEqual([replayed.status, replayed.stdout], [1, ""])
+    assert.include(replayed.stderr, `was removed: its history is in the export with the digest ${digest}`)
+    assert.match((await makimaHere(["why", directiveId], env)).stdout, /It was removed; its history is in the export/)
+    assert.match(await succeed(unused(), "import", file), new RegExp(`^Imported ${count} events in 1 stream\n$`))
   })
 
   it("writes to the standard output of a process", async () => {

@@ -1,5 +1,8 @@
 /** Logs and transcripts for tests, all of them whole. */
-import { Effect, Layer, Stream } from "effect"
+import { Effect, HashMap, Layer, Result, Stream } from "effect"
+import * as Directive from "../../src/actors/Directive.ts"
+import { isOpen } from "../../src/actors/DirectiveState.ts"
+import type { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import { EventLog, type StreamAppend } from "../../src/events/EventLog.ts"
 import { check } from "../../src/transcript/Check.ts"
 import { transcript } from "../../src/transcript/Export.ts"
@@ -52,3 +55,31 @@ function* pieces(bytes: Uint8Array, size: number) {
 export const linesOf = (bytes: Uint8Array): ReadonlyArray<string> => Buffer.from(bytes).toString().split(/(?<=\n)/)
 
 export const joined = (lines: ReadonlyArray<string>): Uint8Array => new TextEncoder().encode(lines.join(""))
+
+/** A directive of the log, as it is now. */
+export const stateOf = (stream: string) =>
+  Effect.flatMap(
+    EventLog,
+    (log) =>
+      Stream.runFold(log.read(stream), () =>
+        Directive.empty(stream), (state, { event }) =>
+        Directive.evolve(state, event as DirectiveEvent))
+  )
+
+export const archive = Effect.fnUntraced(function*(stream: string) {
+  const state = yield* stateOf(stream)
+  const context = { now, policy: Directive.defaultPolicy }
+  const { events } = Result.getOrThrow(Directive.decide(state, { _tag: "ArchiveDirective" }, context))
+  const log = yield* EventLog
+  yield* log.append([{ stream, expected: state.version, events }], { at: now })
+})
+
+/** Archives it, and ends what is being interrupted, as the daemons would report. */
+export const settled = Effect.fnUntraced(function*(stream: string) {
+  yield* archive(stream)
+  const log = yield* EventLog
+  const { tasks, version } = yield* stateOf(stream)
+  const events = HashMap.toValues(tasks).filter(isOpen)
+    .map(({ id }): DirectiveEvent => ({ _tag: "TaskInterrupted", taskId: id, reason: "archived" }))
+  yield* log.append([{ stream, expected: version, events }], { at: now })
+})
