@@ -200,6 +200,25 @@ describe("Projections", () => {
       })).pipe(Effect.provide(layer))
     }).pipe(Effect.provide(database)))
 
+  it.effect("wait out a connection that breaks in the middle of a transaction", () =>
+    Effect.gen(function*() {
+      const { layer, texts } = yield* logged
+      yield* running(Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const name = sql(yield* tableOf("directives"))
+        yield* sql`
+          CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'`
+        yield* sql`CREATE TRIGGER break BEFORE INSERT ON ${name} FOR EACH ROW EXECUTE FUNCTION break()`
+        yield* writeEvents([created])
+        assert.include(yield* Queue.take(texts), "The read models wait 100 ms because of this:")
+        yield* sql`DROP TRIGGER break ON ${name}`
+        yield* TestClock.adjust("1 second")
+        yield* catchUp
+        assert.lengthOf(yield* directives, 1)
+      })).pipe(Effect.provide(layer))
+    }).pipe(Effect.provide(database)))
+
   it.effect("follow when another process sets them back", () =>
     Effect.gen(function*() {
       const { layer, texts } = yield* logged

@@ -32,16 +32,17 @@ export const makeWaitOut = (): WaitOut => {
   }
 }
 
-/** What to say about it, if it may pass. A connection that broke in a transaction cannot be rolled back, and dies. */
-const troubleIn = (cause: Cause.Cause<unknown>): string | undefined => {
-  let trouble: string | undefined
-  for (const reason of cause.reasons) {
-    if (Cause.isInterruptReason(reason)) return undefined
-    const error = Cause.isFailReason(reason) ? reason.error : reason.defect
-    if (error instanceof Unable) return undefined
-    if (isSqlError(error)) trouble ??= messageOf(error)
-    else if (Cause.isFailReason(reason) && error instanceof Error) trouble ??= error.message
-    else return undefined
-  }
-  return trouble
+/**
+ * What to say about it, if it may pass. A transaction whose connection broke cannot be rolled back either, and dies of
+ * that, whatever it failed of.
+ */
+const troubleIn = ({ reasons }: Cause.Cause<unknown>): string | undefined => {
+  if (reasons.some(Cause.isInterruptReason)) return undefined
+  const failures = reasons.filter(Cause.isFailReason).map(({ error }) => error)
+  const errors = [...failures, ...reasons.filter(Cause.isDieReason).map(({ defect }) => defect)]
+  if (errors.some((error) => error instanceof Unable)) return undefined
+  const broken = errors.find(isSqlError)
+  if (broken !== undefined) return messageOf(broken)
+  const [failure] = failures
+  return failures.length === errors.length && failure instanceof Error ? failure.message : undefined
 }
