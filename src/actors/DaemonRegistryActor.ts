@@ -86,7 +86,8 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
         resume: (ownerId) => Effect.asVoid(ask(ownerId, { _tag: "Wake" })),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
-            [...behaviours.keys()],
+            // Those that are elsewhere are reconciled there.
+            [...behaviours.keys()].filter((ownerId) => !supervisor.isElsewhere(streamOf(ownerId))),
             (ownerId) =>
               Effect.andThen(actor(ownerId), Effect.forkIn(tellAbandoned(ownerId), scope)).pipe(
                 Effect.catch((error) => Effect.logDebug(error.message))

@@ -147,7 +147,8 @@ export class Directives extends Context.Service<Directives, {
           }).pipe(Effect.catch((error) => error._tag === "ActorUnavailable" ? Effect.fail(error) : Effect.void)),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
-            [...busy],
+            // Those that are elsewhere are reconciled there.
+            [...busy].filter((directiveId) => !supervisor.isElsewhere(Directive.streamOf(directiveId))),
             (directiveId) =>
               Effect.map(actor(directiveId), (ref) => ref.nudge({ _tag: "Wake" })).pipe(
                 // A parked directive is in the log of the supervisor already.

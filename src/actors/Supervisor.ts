@@ -2,7 +2,9 @@
  * The rules of supervision: what becomes of an actor that failed. Pure; `SupervisorActor.ts` carries it out.
  *
  * One for one, as in OTP: an actor that fails comes back from the log after a growing delay, and at most so many times
- * in a period; then it is parked, which keeps it from burning the machine and leaves it visible.
+ * in a period; then it is parked, which keeps it from burning the machine and leaves it visible. An actor whose stream
+ * another process has taken over has not failed: it stays away until a message for it comes here, and for a while even
+ * then, so that two processes that both get messages for it do not keep each other from everything.
  */
 import { Result, Schema } from "effect"
 import type { SupervisorEvent } from "../events/SupervisorEvent.ts"
@@ -16,6 +18,8 @@ export interface Policy {
   readonly restartDelayMillisMax: number
   /** How long a parked actor refuses messages. */
   readonly parkMillis: number
+  /** How long an actor that was taken over refuses messages: the other process has that long to get something done. */
+  readonly awayMillis: number
 }
 
 export const defaultPolicy: Policy = {
@@ -23,7 +27,8 @@ export const defaultPolicy: Policy = {
   periodMillis: 60_000,
   restartDelayMillis: 100,
   restartDelayMillisMax: 5_000,
-  parkMillis: 60_000
+  parkMillis: 60_000,
+  awayMillis: 1_000
 }
 
 export interface State {
@@ -41,12 +46,14 @@ export const Command = Schema.TaggedUnion({
   ReportStop: { addresses: Schema.Array(Schema.String) },
   /** It had nothing to do for long, and comes back with the next message. */
   ReportPassivation: { address: Schema.String },
+  /** Another process has claimed the actor's stream, in this epoch. */
+  ReportTakeOver: { address: Schema.String, epoch: Schema.Natural },
   ReportFailure: { address: Schema.String, cause: Schema.String },
   Wake: {}
 })
 export type Command = typeof Command.Type
 
-/** What to do with the actor: start it again at a time, or leave it parked until a time. */
+/** What to do with the actor: start it again at a time, or leave it down until a time. */
 export const Verdict = Schema.TaggedUnion({
   Restart: { at: Schema.Natural },
   Park: { until: Schema.Natural },
@@ -76,6 +83,11 @@ export const decide = (state: State, command: Command, now: number): Result.Resu
       return settled(state, [{ _tag: "ActorStopped", address: command.address, reason: "passivated" }], {
         _tag: "Noted"
       })
+    case "ReportTakeOver": {
+      const { address, epoch } = command
+      const until = now + state.policy.awayMillis
+      return settled(state, [{ _tag: "ActorTakenOver", address, epoch, until }], { _tag: "Park", until })
+    }
     case "ReportFailure": {
       const { address } = command
       const failed: SupervisorEvent = {
@@ -114,6 +126,7 @@ export const evolve = (state: State, event: SupervisorEvent): State => {
       return { ...state, parked: without(state.parked, event.address) }
     }
     case "ActorStopped":
+    case "ActorTakenOver":
       return {
         ...state,
         failures: without(state.failures, event.address),

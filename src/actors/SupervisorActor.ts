@@ -4,12 +4,12 @@
  * `Supervisor.ts` decides; its own events are the record of starts, stops and failures. The supervisor is an actor as
  * all others, with one difference: there is nobody above it, so it tries again by itself for as long as it lives.
  */
-import { Cause, Clock, Context, DateTime, Deferred, Effect, FiberMap, Layer, Schedule } from "effect"
-import { EventLog, type StoredEvent } from "../events/EventLog.ts"
+import { Cause, Clock, Context, DateTime, Deferred, Effect, FiberMap, Layer, Option, Schedule } from "effect"
+import { EventLog, type StoredEvent, StreamFenced } from "../events/EventLog.ts"
 import { Snapshots } from "../events/Snapshots.ts"
 import type { SupervisorEvent } from "../events/SupervisorEvent.ts"
 import { SnapshotEvents } from "./internal/keeper.ts"
-import { type Behaviour, run } from "./internal/loop.ts"
+import { type Behaviour, NodeName, run } from "./internal/loop.ts"
 import { type ActorRef, ActorUnavailable, close, type Mailbox, make, refTo, unavailable } from "./internal/mailbox.ts"
 import { PassivationMillis } from "./internal/rest.ts"
 import * as Rules from "./Supervisor.ts"
@@ -19,8 +19,7 @@ export const SupervisorPolicy = Context.Reference<Rules.Policy>("makima-runtime/
   defaultValue: () => Rules.defaultPolicy
 })
 
-/** What this process is called in the log. Two processes on one log need two names. */
-export const NodeName = Context.Reference<string>("makima-runtime/actors/NodeName", { defaultValue: () => "local" })
+export { NodeName } from "./internal/loop.ts"
 
 export { PassivationMillis, SnapshotEvents }
 
@@ -32,6 +31,11 @@ export class Supervisor extends Context.Service<Supervisor, {
   ): Effect.Effect<ActorRef<Command, Answer, Rejection>, ActorUnavailable>
   /** Stops an actor, if it runs. Whoever waits for an answer of it is told that it has stopped. */
   stop(address: string): Effect.Effect<void>
+  /**
+   * Whether another process has taken the actor over since it last ran here. It stays away until `actor` is called,
+   * which takes it back: who does that without a message for it starts a fight between the two.
+   */
+  isElsewhere(address: string): boolean
   /** The addresses of the actors that run, in the order in which they were started. */
   readonly running: Effect.Effect<ReadonlyArray<string>>
 }>()("makima-runtime/actors/Supervisor") {
@@ -43,10 +47,11 @@ export class Supervisor extends Context.Service<Supervisor, {
       const snapshots = yield* Snapshots
       const snapshotEvents = yield* SnapshotEvents
       const passivationMillis = yield* PassivationMillis
-      const parked = new Map<string, number>()
+      const node = yield* NodeName
+      const down = new Map<string, { readonly until: number; readonly why: string; readonly elsewhere: boolean }>()
       const actors = new Map<string, unknown>()
       const scope = yield* Effect.scope
-      const own = yield* startOwn(`supervisor-${yield* NodeName}`, policy)
+      const own = yield* startOwn(`supervisor-${node}`, policy)
       /** What there is to record waits until the log takes it, and nobody waits for that. */
       const record = (command: Rules.Command) =>
         own.ask(command).pipe(
@@ -83,11 +88,20 @@ export class Supervisor extends Context.Service<Supervisor, {
             return { isPassivated: true }
           }
           const { cause } = exit
-          yield* Effect.logError(`${address} failed`, cause)
-          const verdict = yield* verdictOn(own, address, cause)
+          const fenced = fencedBy(cause)
+          yield* fenced === undefined ? Effect.logError(`${address} failed`, cause) : Effect.logWarning(fenced.message)
+          const verdict = yield* verdictOn(
+            own,
+            fenced === undefined
+              ? { _tag: "ReportFailure", address, cause: Cause.pretty(cause) }
+              : { _tag: "ReportTakeOver", address, epoch: fenced.current }
+          )
           if (verdict._tag === "Park") {
-            parked.set(address, verdict.until)
-            yield* Effect.logError(`${address} failed too often and is parked`)
+            const why = fenced === undefined
+              ? "it failed too often and is parked"
+              : "another process has taken over its stream, and this one leaves it alone"
+            down.set(address, { until: verdict.until, why, elsewhere: fenced !== undefined })
+            yield* Effect.logError(`${address} is down: ${why}`)
             return { isPassivated: false }
           }
           if (verdict._tag === "Restart") {
@@ -104,14 +118,14 @@ export class Supervisor extends Context.Service<Supervisor, {
         // An address belongs to one behaviour, so what is kept under it is of that behaviour's types.
         const known = actors.get(address) as ActorRef<C, A, R> | undefined
         if (known !== undefined) return known
-        const until = parked.get(address)
-        if (until !== undefined && until > (yield* Clock.currentTimeMillis)) {
+        const { until, why } = down.get(address) ?? { until: 0, why: "" }
+        if (until > (yield* Clock.currentTimeMillis)) {
           return yield* new ActorUnavailable({
             address,
-            because: `it failed too often and is parked until ${DateTime.formatIso(DateTime.makeUnsafe(until))}`
+            because: `${why} until ${DateTime.formatIso(DateTime.makeUnsafe(until))}`
           })
         }
-        parked.delete(address)
+        down.delete(address)
         const mailbox = yield* make<C, A, R>()
         const end = yield* Deferred.make<{ readonly isPassivated: boolean }>()
         // What comes too late for an actor that is being passivated starts it again, once the old one is gone.
@@ -126,12 +140,12 @@ export class Supervisor extends Context.Service<Supervisor, {
           Effect.provideService(Snapshots, snapshots),
           Effect.provideService(SnapshotEvents, snapshotEvents),
           Effect.provideService(PassivationMillis, passivationMillis),
+          Effect.provideService(NodeName, node),
           Effect.onExit((exit) => {
-            // The next message starts it again, unless it is parked until later.
+            // The next message starts it again, unless it is down until later.
             if (actors.get(address) === ref) actors.delete(address)
-            const because = parked.has(address) ? "it failed too often and is parked" : "it has stopped"
             return Effect.andThen(
-              close(address, mailbox, because),
+              close(address, mailbox, down.get(address)?.why ?? "it has stopped"),
               Deferred.succeed(end, exit._tag === "Success" ? exit.value : { isPassivated: false })
             )
           }),
@@ -146,7 +160,8 @@ export class Supervisor extends Context.Service<Supervisor, {
         yield* record({ _tag: "ReportStop", addresses: [address] })
       })
 
-      return Supervisor.of({ actor, stop, running: Effect.sync(() => [...actors.keys()]) })
+      const isElsewhere = (address: string) => down.get(address)?.elsewhere === true
+      return Supervisor.of({ actor, stop, isElsewhere, running: Effect.sync(() => [...actors.keys()]) })
     })
   )
 }
@@ -156,6 +171,11 @@ const stopMillisMax = 2_000
 
 type Tagged = { readonly _tag: string }
 type Own = ActorRef<Rules.Command, Rules.Verdict, never>
+
+const fencedBy = (cause: Cause.Cause<unknown>): StreamFenced | undefined =>
+  Option.getOrUndefined(
+    Option.filter(Cause.findErrorOption(cause), (error): error is StreamFenced => error instanceof StreamFenced)
+  )
 
 const untilTheLogWorks = Schedule.spaced("1 second")
 
@@ -181,9 +201,9 @@ const startOwn = Effect.fnUntraced(function*(address: string, policy: Rules.Poli
   return refTo(address, mailbox)
 })
 
-/** What to do with an actor that failed. While its failure cannot be recorded, it is asked again. */
-const verdictOn = (own: Own, address: string, cause: Cause.Cause<unknown>): Effect.Effect<Rules.Verdict> =>
-  own.ask({ _tag: "ReportFailure", address, cause: Cause.pretty(cause) }).pipe(
+/** What to do with an actor that has ended. While that cannot be recorded, it is asked again. */
+const verdictOn = (own: Own, report: Rules.Command): Effect.Effect<Rules.Verdict> =>
+  own.ask(report).pipe(
     Effect.map(({ answer }) => answer),
     Effect.retry(untilTheLogWorks),
     Effect.orDie

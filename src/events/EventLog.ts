@@ -2,16 +2,22 @@
  * The event log: the only ground state. Everything else is a fold over it.
  *
  * A stream is a sequence of events with versions 1, 2, 3 … without gaps. Over all streams there is one position, which
- * grows in the order of the commits. This file has the service and the memory implementation; `PostgresEventLog.ts` is
- * the durable one. Both pass `test/events/EventLogContract.ts`.
+ * grows in the order of the commits. Each stream is a hash chain (`Chain.ts`) and has at most one owner at a time: claiming
+ * it starts an epoch, and who appends with an older one is refused.
+ *
+ * This file has the service; `internal/memory.ts` is the implementation for a process, `PostgresEventLog.ts` the durable
+ * one. Whatever implements it has to pass `testing/EventLogContract.ts`.
  */
-import { Context, Effect, Layer, type Option, PubSub, Schema, Stream } from "effect"
+import { Context, type Effect, Layer, type Option, Schema, type Stream } from "effect"
+import type { Hash } from "./Chain.ts"
 import { DaemonEvent } from "./DaemonEvent.ts"
 import { DirectiveEvent } from "./DirectiveEvent.ts"
-import { follow } from "./internal/follow.ts"
+import type { EventLogError, StreamFenced, VersionConflict } from "./EventLogError.ts"
+import { makeMemory } from "./internal/memory.ts"
 import { SupervisorEvent } from "./SupervisorEvent.ts"
-import { type LoggedEvent, type Unreadable, type UnreadableEvent, untilUnreadable } from "./Unreadable.ts"
-import * as Vocabulary from "./Vocabulary.ts"
+import type { LoggedEvent, Unreadable, UnreadableEvent } from "./Unreadable.ts"
+
+export { EventLogError, StreamFenced, VersionConflict } from "./EventLogError.ts"
 
 /** Every event that is ever stored. Tags are unique over all kinds of streams. */
 export const StoredEvent = Schema.Union([DirectiveEvent, DaemonEvent, SupervisorEvent])
@@ -38,6 +44,8 @@ export interface RecordedEvent<E extends StoredEvent | Unreadable = StoredEvent>
   /** The version of its type as which it is stored. */
   readonly schemaVersion: number
   readonly at: number
+  /** Of this event and all before it in its stream, as `Chain.ts` says. */
+  readonly hash: Hash
   /** In today's shape. */
   readonly event: E
   /** What is stored, where that is of an older version. */
@@ -54,55 +62,57 @@ export type Expected = number | "none" | "exists" | "any"
 export interface StreamAppend {
   readonly stream: string
   readonly expected: Expected
+  /** The epoch in which whoever appends has the stream. Without one, anybody may append. */
+  readonly epoch?: number
   readonly events: ReadonlyArray<StoredEvent>
   /** What each of the events was caused by, where that is not the same for the whole append. */
   readonly causes?: ReadonlyArray<Cause>
 }
 
-export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
-  stream: Schema.String,
-  expected: Schema.Union([Schema.Int, Schema.Literals(["none", "exists", "any"])]),
-  actual: Schema.Int
-}) {
-  override get message(): string {
-    return `${this.stream} is at version ${this.actual}, not ${this.expected}`
-  }
+/** Which events a read gives. `after` and `before` are versions of a stream, or positions where all are read. */
+export interface ReadOptions {
+  readonly after?: number
+  readonly before?: number
+  /** At most so many. */
+  readonly limit?: number
+  /** Oldest first, or with `backward` newest first. */
+  readonly direction?: "forward" | "backward"
 }
 
-/** The store cannot be reached, or refused the append. */
-export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLogError", {
-  method: Schema.String,
-  cause: Schema.Defect()
-}) {
-  override get message(): string {
-    return `The event log failed to ${this.method}: ${this.cause instanceof Error ? this.cause.message : this.cause}`
-  }
+/** Where a stream is: version 0 with `Chain.start` if it has no events, epoch 0 if nobody has ever claimed it. */
+export interface StreamHead {
+  readonly version: number
+  readonly hash: Hash
+  readonly epoch: number
+  readonly owner: string | undefined
 }
 
 export class EventLog extends Context.Service<EventLog, {
   /**
-   * Appends all events to all streams or nothing, if every stream is where it is expected to be. It answers when the
-   * events survive a crash, with the events in the order given.
+   * Appends all events to all streams or nothing, if every stream is where it is expected to be, in the epoch that is
+   * given. It answers when the events survive a crash, with the events in the order given.
    */
   append(
     appends: ReadonlyArray<StreamAppend>,
     about: Cause & { readonly at: number }
-  ): Effect.Effect<ReadonlyArray<RecordedEvent>, VersionConflict | EventLogError>
+  ): Effect.Effect<ReadonlyArray<RecordedEvent>, VersionConflict | StreamFenced | EventLogError>
   /**
-   * The events of one stream with a version over `after`, oldest first, up to now. It fails where an event cannot be
-   * read, after those before it.
+   * Takes streams over, whoever has them, and gives the epoch that begins with that in each. It answers when all
+   * earlier appends to them have been committed or never will be, so what is read afterwards is what there is.
    */
-  read(
-    stream: string,
-    options?: { readonly after?: number }
-  ): Stream.Stream<RecordedEvent, EventLogError | UnreadableEvent>
+  claim(streams: ReadonlyArray<string>, owner: string): Effect.Effect<ReadonlyArray<number>, EventLogError>
+  /** The events of one stream up to now. It fails where an event cannot be read, after those before it. */
+  read(stream: string, options?: ReadOptions): Stream.Stream<RecordedEvent, EventLogError | UnreadableEvent>
   /**
-   * The events of all streams with a position over `after`, oldest first, up to now. One that cannot be read is there as
-   * `Unreadable`: it concerns nobody but its stream.
+   * The events of all streams up to now. One that cannot be read is there as `Unreadable`: it concerns nobody but its
+   * stream.
    */
-  readAll(options?: { readonly after?: number }): Stream.Stream<LoggedEvent, EventLogError>
-  /** As `readAll`, and then on and on as events are committed: each event once, in order, none left out. */
-  subscribe(options?: { readonly after?: number }): Stream.Stream<LoggedEvent, EventLogError>
+  readAll(options?: ReadOptions): Stream.Stream<LoggedEvent, EventLogError>
+  /**
+   * The events after a position, or after those there are now, and then on and on as events are committed: each once, in
+   * order, none left out. Who goes on after a failure from the last position that came misses none either.
+   */
+  subscribe(options?: { readonly after?: number | "now" }): Stream.Stream<LoggedEvent, EventLogError>
   /** The answer that a stream has to a command with this idempotency key: the first, where there are several. */
   findAnswer(
     stream: string,
@@ -113,110 +123,14 @@ export class EventLog extends Context.Service<EventLog, {
    * were. All else stays as it is: versions, positions and hashes go on, and who reads passes over the hole.
    */
   truncate(stream: string, before: number): Effect.Effect<number, EventLogError>
+  /** Where a stream is, and who has it. */
+  streamHead(stream: string): Effect.Effect<StreamHead, EventLogError>
   /** The position of the newest event, 0 in an empty log. */
   readonly head: Effect.Effect<number, EventLogError>
 }>()("makima-runtime/events/EventLog") {
   /** As `layerMemory`, with what is in it already. */
-  static readonly layerMemoryWith = (past: ReadonlyArray<LoggedEvent>) =>
-    Layer.effect(
-      EventLog,
-      Effect.gen(function*() {
-        let all: Array<LoggedEvent> = [...past]
-        const streams = Map.groupBy(past, ({ stream }) => stream)
-        const heads = yield* PubSub.sliding<number>(1)
-        const head = () => all.at(-1)?.position ?? 0
-        const versionOf = (stream: string) => streams.get(stream)?.at(-1)?.version ?? 0
-        const allAfter = (position: number) => all.slice(firstOver(all, position, (logged) => logged.position))
-
-        const append = Effect.fnUntraced(
-          function*(appends: ReadonlyArray<StreamAppend>, { at, ...cause }: Cause & { readonly at: number }) {
-            for (const { expected, stream } of appends) {
-              const actual = versionOf(stream)
-              if (!meets(expected, actual)) return yield* new VersionConflict({ stream, expected, actual })
-            }
-            const recorded: Array<RecordedEvent> = []
-            for (const { causes, events, stream } of appends) {
-              const past = streams.get(stream) ?? []
-              streams.set(stream, past)
-              for (const [i, event] of events.entries()) {
-                const place = { position: head() + 1, stream, version: versionOf(stream) + 1 }
-                const schemaVersion = Vocabulary.versionOf(event)
-                const entry = { ...place, schemaVersion, at, event, ...(causes?.[i] ?? cause) }
-                past.push(entry)
-                all.push(entry)
-                recorded.push(entry)
-              }
-            }
-            if (recorded.length > 0) yield* PubSub.publish(heads, head())
-            return recorded
-          }
-        )
-
-        const pageAfter = (after: number) =>
-          Effect.sync(() => {
-            const first = firstOver(all, after, (logged) => logged.position)
-            return all.slice(first, first + 1000)
-          })
-        const streamAfter = (stream: string, version: number) => {
-          const past = streams.get(stream) ?? []
-          return past.slice(firstOver(past, version, (logged) => logged.version))
-        }
-
-        return EventLog.of({
-          append,
-          read: (stream, options) =>
-            untilUnreadable(
-              Stream.suspend(() => Stream.fromIterable(streamAfter(stream, options?.after ?? 0)))
-            ),
-          readAll: (options) => Stream.suspend(() => Stream.fromIterable(allAfter(options?.after ?? 0))),
-          subscribe: (options) => follow(pageAfter, heads, options?.after ?? 0),
-          findAnswer: (stream, commandId) =>
-            Stream.runHead(untilUnreadable(
-              Stream.suspend(() => Stream.fromIterable((streams.get(stream) ?? []).filter(isAnswerTo(commandId))))
-            )),
-          truncate: (stream, before) =>
-            Effect.sync(() => {
-              const kept = streamAfter(stream, before - 1)
-              if (kept[0]?.version !== before) return 0
-              const gone = streams.get(stream)!.length - kept.length
-              streams.set(stream, kept)
-              all = all.filter((logged) => logged.stream !== stream || logged.version >= before)
-              return gone
-            }),
-          head: Effect.sync(head)
-        })
-      })
-    )
+  static readonly layerMemoryWith = (past: ReadonlyArray<LoggedEvent>) => Layer.effect(EventLog, makeMemory(past))
 
   /** Keeps the events in this process and forgets them with it: for rules, simulation and tests. */
   static readonly layerMemory = this.layerMemoryWith([])
-}
-
-/** The index of the first that is over a place. What is before it is not looked at: readers come page by page. */
-const firstOver = <A>(sorted: ReadonlyArray<A>, place: number, placeOf: (one: A) => number): number => {
-  let [low, high] = [0, sorted.length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (placeOf(sorted[middle]!) > place) high = middle
-    else low = middle + 1
-  }
-  return low
-}
-
-const isAnswerTo = (commandId: string) => ({ event, ...recorded }: LoggedEvent): boolean =>
-  recorded.commandId === commandId &&
-  (event._tag === "Unreadable" ? event.type : event._tag) === "CommandAnswered"
-
-/** Whether a stream at version `actual` is where the append takes it to be. */
-export const meets = (expected: Expected, actual: number): boolean => {
-  switch (expected) {
-    case "any":
-      return true
-    case "none":
-      return actual === 0
-    case "exists":
-      return actual > 0
-    default:
-      return actual === expected
-  }
 }

@@ -49,8 +49,9 @@ export const restore = <E>(
   }).pipe(Effect.catchIf(isSqlError, (error) => Effect.fail(failure("import")(error))))
 
 const insert = `
-INSERT INTO events (position, at, version, schema_version, stream, type, command_id, correlation_id, causation_id, data)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+INSERT INTO events (position, at, version, schema_version, stream, type, command_id, correlation_id, causation_id, hash,
+  data)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 const parameters = (first: number, page: ReadonlyArray<PastEvent>): ReadonlyArray<unknown> => [
   array(page.map((_, i) => BigInt(first + i)), PgTypes.OID.int8),
@@ -62,6 +63,7 @@ const parameters = (first: number, page: ReadonlyArray<PastEvent>): ReadonlyArra
   texts(page.map(({ commandId }) => commandId ?? null)),
   texts(page.map(({ correlationId }) => correlationId ?? null)),
   texts(page.map(({ causationId }) => causationId ?? null)),
+  array(page.map(({ hash }) => Buffer.from(hash, "hex")), PgTypes.OID.bytea),
   texts(page.map(({ event }) => JSON.stringify(event)))
 ]
 

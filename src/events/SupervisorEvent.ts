@@ -15,7 +15,9 @@ export const SupervisorEvent = Schema.TaggedUnion({
   /** It comes back from the log at `at`. */
   ActorRestartScheduled: { address: Schema.String, at: Schema.Natural },
   /** It failed too often in a short time: it stays down until somebody sends it a message after `until`. */
-  ActorParked: { address: Schema.String, until: Schema.Natural }
+  ActorParked: { address: Schema.String, until: Schema.Natural },
+  /** Another process has claimed its stream, in this epoch: it stays away until somebody sends it a message after `until`. */
+  ActorTakenOver: { address: Schema.String, epoch: Schema.Natural, until: Schema.Natural }
 })
 export type SupervisorEvent = typeof SupervisorEvent.Type
 

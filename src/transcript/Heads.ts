@@ -68,7 +68,7 @@ export class Heads {
         found: `${named(tombstone.version)} ${tombstone.hash}`
       })
     }
-    const hash = next(before.hash, Chain.contentOf(link))
+    const hash = Chain.next(before.hash, Chain.contentOf(link))
     if (link.hash !== undefined && link.hash !== hash) {
       return Result.fail({ expected: `the hash ${hash}`, found: link.hash })
     }
@@ -88,7 +88,4 @@ const tombstoneIn = ({ event }: Link): typeof Tombstone.Type | undefined =>
     ? Option.getOrUndefined(decode(event))
     : undefined
 
-const hex = (hash: Uint8Array): string => Buffer.from(hash).toString("hex")
-const next = (before: string, content: Uint8Array): string => hex(Chain.next(Buffer.from(before, "hex"), content))
-
-const beginning: Head = { version: 0, hash: hex(Chain.start) }
+const beginning: Head = { version: 0, hash: Chain.start }

@@ -7,7 +7,7 @@
 import { Clock, Effect, Option, Result, Schema, Stream } from "effect"
 import * as Directive from "../actors/Directive.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
-import type { EventLog, EventLogError, VersionConflict } from "../events/EventLog.ts"
+import type { EventLog, EventLogError, StreamFenced, VersionConflict } from "../events/EventLog.ts"
 import { DirectiveId } from "../events/Ids.ts"
 import { Snapshots, type SnapshotsError } from "../events/Snapshots.ts"
 import type { UnreadableEvent } from "../events/Unreadable.ts"
@@ -74,7 +74,7 @@ export const remove = Effect.fn("Removal.remove")(
     { digest, heads, opening }: VerifiedTranscript
   ): Effect.fn.Return<
     number,
-    NotRemovable | BrokenLog | VersionConflict | EventLogError | UnreadableEvent | SnapshotsError
+    NotRemovable | BrokenLog | VersionConflict | StreamFenced | EventLogError | UnreadableEvent | SnapshotsError
   > {
     const { hash, state } = yield* removable(log, directiveId)
     if (state.removed !== undefined) return yield* finishRemoval(log, directiveId)

@@ -7,19 +7,21 @@ import * as Directive from "../../src/actors/Directive.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
 import { Supervisor } from "../../src/actors/SupervisorActor.ts"
 import { Daemons } from "../../src/daemon/Daemons.ts"
+import * as Chain from "../../src/events/Chain.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import { DirectiveId } from "../../src/events/Ids.ts"
 import type { LoggedEvent } from "../../src/events/Unreadable.ts"
 import { created, directiveId, now, ownerId, stream } from "../support/directive.ts"
 
 const past: ReadonlyArray<LoggedEvent> = [
-  { position: 1, stream, version: 1, schemaVersion: 1, at: now, event: created },
+  { position: 1, stream, version: 1, schemaVersion: 1, at: now, hash: Chain.start, event: created },
   {
     position: 2,
     stream,
     version: 2,
     schemaVersion: 4,
     at: now,
+    hash: Chain.start,
     event: { _tag: "Unreadable", type: "DirectiveStarted", data: "{}", reason: "a newer version wrote it" }
   }
 ]

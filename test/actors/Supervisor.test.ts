@@ -9,7 +9,8 @@ const policy: Supervisor.Policy = {
   periodMillis: 60_000,
   restartDelayMillis: 100,
   restartDelayMillisMax: 250,
-  parkMillis: 30_000
+  parkMillis: 30_000,
+  awayMillis: 500
 }
 const address = "directive-1"
 const failed = (at: number): SupervisorEvent => ({ _tag: "ActorFailed", address, cause: "it broke", at })

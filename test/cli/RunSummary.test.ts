@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { problemOf, summaryOf, told } from "../../src/cli/RunSummary.ts"
 import * as BranchName from "../../src/daemon/BranchName.ts"
+import * as Chain from "../../src/events/Chain.ts"
 import type { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import type { RecordedEvent } from "../../src/events/EventLog.ts"
 import { directiveId, now, stream } from "../support/directive.ts"
@@ -14,6 +15,7 @@ const last = ({ events, state }: Scenario) => {
     version: state.version,
     at: now,
     schemaVersion: 1,
+    hash: Chain.start,
     event: events.at(-1)!
   }
   return { recorded, state }

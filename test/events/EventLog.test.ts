@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog, EventLogError, meets } from "../../src/events/EventLog.ts"
+import { EventLog, EventLogError } from "../../src/events/EventLog.ts"
+import { meets } from "../../src/events/internal/check.ts"
 import { suite } from "./EventLogContract.ts"
 
 suite("The event log in memory", EventLog.layerMemory)

@@ -42,8 +42,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<EventLog, E>) =>
         const first = recorded[0]!.position
         const entry = { stream: "envelope", schemaVersion: 1, at, ...cause }
         assert.deepStrictEqual(recorded, [
-          { ...entry, position: first, version: 1, event: fact("a") },
-          { ...entry, position: first + 1, version: 2, event: fact("b") }
+          { ...entry, position: first, version: 1, hash: recorded[0]!.hash, event: fact("a") },
+          { ...entry, position: first + 1, version: 2, hash: recorded[1]!.hash, event: fact("b") }
         ])
         assert.deepStrictEqual(yield* Stream.runCollect(log.read("envelope")), recorded)
       }))
@@ -78,6 +78,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<EventLog, E>) =>
         assert.deepStrictEqual(Object.keys(event!).sort(), [
           "at",
           "event",
+          "hash",
           "position",
           "schemaVersion",
           "stream",

@@ -2,6 +2,7 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it, layer as provided } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
+import * as Chain from "../../src/events/Chain.ts"
 import { EventLog, type RecordedEvent } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import { isReadable, type LoggedEvent, noQuarantine, separate, UnreadableEvent } from "../../src/events/Unreadable.ts"
@@ -18,6 +19,7 @@ const readable = (position: number, stream: string, version: number): RecordedEv
   version,
   schemaVersion: 1,
   at: about.at,
+  hash: Chain.start,
   event: fact(`${stream}@${version}`)
 })
 
@@ -153,6 +155,7 @@ provided(layerLog, { excludeTestServices: true })("The event log in PostgreSQL",
       const all = yield* Stream.runCollect(log.readAll({ after: start }))
       assert.deepStrictEqual(all.map(isReadable), [true, false, true, true, true])
       assert.deepStrictEqual(all[1], {
+        hash: all[1]!.hash,
         position: start + 2,
         stream: "quarantined",
         version: 2,

@@ -7,6 +7,7 @@ import * as DaemonRegistry from "../../src/actors/DaemonRegistry.ts"
 import * as Directive from "../../src/actors/Directive.ts"
 import type { DirectiveCommand, NewStep, Report } from "../../src/actors/DirectiveCommand.ts"
 import * as Supervisor from "../../src/actors/Supervisor.ts"
+import * as Chain from "../../src/events/Chain.ts"
 import type { Cause, RecordedEvent, StoredEvent } from "../../src/events/EventLog.ts"
 import { daemonIdOf, DirectiveId, OwnerId, uuidV5 } from "../../src/events/Ids.ts"
 import * as Vocabulary from "../../src/events/Vocabulary.ts"
@@ -21,14 +22,15 @@ class Chronicle {
   /** 2026-01-01T00:00:00Z. */
   now = 1_767_225_600_000
   readonly events: Array<RecordedEvent> = []
-  readonly #versions = new Map<string, number>()
+  readonly #heads = new Map<string, { readonly version: number; readonly hash: Chain.Hash }>()
 
   append(stream: string, events: ReadonlyArray<StoredEvent>, cause: Cause = {}) {
     for (const event of events) {
-      const version = (this.#versions.get(stream) ?? 0) + 1
-      this.#versions.set(stream, version)
-      const place = { position: this.events.length + 1, stream, version }
-      this.events.push({ ...place, schemaVersion: Vocabulary.versionOf(event), at: this.now, event, ...cause })
+      const before = this.#heads.get(stream) ?? { version: 0, hash: Chain.start }
+      const about = { stream, schemaVersion: Vocabulary.versionOf(event), at: this.now, event, ...cause }
+      const head = { version: before.version + 1, hash: Chain.next(before.hash, Chain.contentOf(about)) }
+      this.#heads.set(stream, head)
+      this.events.push({ ...about, position: this.events.length + 1, ...head })
     }
   }
 }
@@ -213,6 +215,7 @@ const supervision = (log: Chronicle) => {
   send({ _tag: "ReportStop", addresses: [stops] })
   send({ _tag: "ReportStart", address: stops })
   send({ _tag: "ReportPassivation", address: stops })
+  send({ _tag: "ReportTakeOver", address: fails, epoch: 2 })
 }
 
 /** Whatever may happen in whatever order, to somebody whose texts are unkind. */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Directive from "../../src/actors/Directive.ts"
+import * as Chain from "../../src/events/Chain.ts"
 import { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import type { RecordedEvent } from "../../src/events/EventLog.ts"
 import { changes } from "../../src/projections/Changes.ts"
@@ -76,6 +77,7 @@ const recordedAll = (...all: ReadonlyArray<DirectiveEvent>): ReadonlyArray<Recor
     version: index + 1,
     schemaVersion: 1,
     at: index + 1,
+    hash: Chain.start,
     event
   }))
 

@@ -87,7 +87,7 @@ describe("Projections", () => {
   it.live("go on where they stopped", () =>
     Effect.gen(function*() {
       const log = yield* EventLog
-      const from: Array<number | undefined> = []
+      const from: Array<number | "now" | undefined> = []
       const watched = Layer.succeed(EventLog, {
         ...log,
         subscribe: (options) => {

@@ -5,6 +5,7 @@
 import { HashMap, Result } from "effect"
 import * as Directive from "../../src/actors/Directive.ts"
 import type { DirectiveCommand, NewStep } from "../../src/actors/DirectiveCommand.ts"
+import * as Chain from "../../src/events/Chain.ts"
 import type { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import type { RecordedEvent, StoredEvent, StreamAppend } from "../../src/events/EventLog.ts"
 import { DirectiveId, OwnerId, uuidV5 } from "../../src/events/Ids.ts"
@@ -137,13 +138,15 @@ export const inTurns = (...histories: ReadonlyArray<ReadonlyArray<Decided>>): Re
 }
 
 export const recorded = (decided: ReadonlyArray<Decided>): ReadonlyArray<RecordedEvent<DirectiveEvent>> => {
-  const versions = new Map<string, number>()
+  const heads = new Map<string, { readonly version: number; readonly hash: Chain.Hash }>()
   const all: Array<RecordedEvent<DirectiveEvent>> = []
   for (const { append: { events, stream }, at } of decided) {
     for (const event of events) {
-      const version = (versions.get(stream) ?? 0) + 1
-      versions.set(stream, version)
-      all.push({ position: all.length + 1, stream, version, schemaVersion: 1, at, event })
+      const before = heads.get(stream) ?? { version: 0, hash: Chain.start }
+      const about = { stream, schemaVersion: 1, at, event }
+      const head = { version: before.version + 1, hash: Chain.next(before.hash, Chain.contentOf(about)) }
+      heads.set(stream, head)
+      all.push({ ...about, position: all.length + 1, ...head })
     }
   }
   return all

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
+import * as Chain from "../../src/events/Chain.ts"
 import { type RecordedEvent, StoredEvent } from "../../src/events/EventLog.ts"
 import * as LogLine from "../../src/replay/LogLine.ts"
 import { fixed, recorded } from "../projections/histories.ts"
@@ -11,6 +12,7 @@ const at = (event: StoredEvent, more: Partial<RecordedEvent> = {}): RecordedEven
   version: 7,
   schemaVersion: 1,
   at: now,
+  hash: Chain.start,
   event,
   ...more
 })

@@ -2,6 +2,7 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Option, Schema, Stream, Struct } from "effect"
+import * as Chain from "../../src/events/Chain.ts"
 import type { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import { appendLockKey } from "../../src/events/internal/eventLogSchema.ts"
@@ -75,6 +76,7 @@ describe("An import", () => {
         version: 1,
         schemaVersion: 7,
         at: now,
+        hash: Chain.start,
         event: { _tag: "Unreadable", type: "FromTheFuture", data: "{\"_tag\":\"FromTheFuture\",\"b\":1}", reason: "" }
       }
       const bytes = yield* exported().pipe(Effect.provide(EventLog.layerMemoryWith([unknown])))

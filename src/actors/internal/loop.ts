@@ -4,12 +4,13 @@
  * Deciding is pure and is given in a `Behaviour`. All that can wait, fail or be interrupted is here. Whatever fails
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
-import { Cause, Clock, Deferred, Effect, Fiber, Option, Queue, Result, type Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, Fiber, Option, Queue, Result, type Scope } from "effect"
 import {
   type Cause as EventCause,
   EventLog,
   type EventLogError,
   type StoredEvent,
+  type StreamFenced,
   type VersionConflict
 } from "../../events/EventLog.ts"
 import type { UnreadableEvent } from "../../events/Unreadable.ts"
@@ -18,6 +19,9 @@ import * as Keeper from "./keeper.ts"
 import { type About, closeIfEmpty, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
 import { type Folded, recover } from "./recovery.ts"
 import * as Rest from "./rest.ts"
+
+/** What this process is called in the log. Two processes on one log need two names. */
+export const NodeName = Context.Reference<string>("makima-runtime/actors/NodeName", { defaultValue: () => "local" })
 
 export interface Decided<State, Event, Answer> {
   readonly events: ReadonlyArray<Event>
@@ -85,18 +89,20 @@ export interface Self<Command> {
 interface Current<State> extends Folded<State> {
   /** When the latest batch was decided. */
   readonly decidedAt: number
+  /** Since this actor has claimed the stream: whoever claims it later ends what this one can append. */
+  readonly epoch: number
 }
 
 /**
- * Runs an actor until it fails, is interrupted or is passivated. The mailbox outlives the first two, so that a restarted
- * actor goes on there.
+ * Runs an actor, as the owner of its stream, until it fails, is interrupted or is passivated. The mailbox outlives the
+ * first two, so that a restarted actor goes on there.
  */
 export const run = Effect.fnUntraced(
   function*<State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
     stream: string,
     behaviour: Behaviour<State, Command, Event, Answer, Rejection>,
     mailbox: Mailbox<Command, Answer, Rejection>
-  ): Effect.fn.Return<void, VersionConflict | EventLogError | UnreadableEvent, EventLog | Scope.Scope> {
+  ): Effect.fn.Return<void, VersionConflict | StreamFenced | EventLogError | UnreadableEvent, EventLog | Scope.Scope> {
     const log = yield* EventLog
     const scope = yield* Effect.scope
     const self: Self<Command> = {
@@ -107,8 +113,11 @@ export const run = Effect.fnUntraced(
     }
     const alarm = yield* makeAlarm(self.tell(behaviour.wake))
 
+    // Before it reads: what an earlier owner, or this actor before it failed, has under way is in the log by now or never
+    // will be.
+    const [epoch = 0] = yield* log.claim([stream], yield* NodeName)
     const { snapshotVersion, ...folded } = yield* recover(log, stream, behaviour)
-    let current: Current<State> = { ...folded, decidedAt: 0 }
+    let current: Current<State> = { ...folded, decidedAt: 0, epoch }
     let isIdle = false
     const keeper = yield* Keeper.make(stream, behaviour.snapshots, snapshotVersion, self.nudge)
     const rest = yield* Rest.make(self.nudge)
@@ -194,12 +203,13 @@ const handle = Effect.fnUntraced(
 
     const recorded = events.length === 0
       ? []
-      : yield* log.append([{ stream, expected: current.version, events, causes }], { at: now })
+      : yield* log.append([{ stream, expected: current.version, epoch: current.epoch, events, causes }], { at: now })
     const next: Current<State> = {
       state,
       version: current.version + events.length,
       position: recorded.at(-1)?.position ?? current.position,
-      decidedAt: now
+      decidedAt: now,
+      epoch: current.epoch
     }
     // A reply is a promise that the fact survives a crash, so it follows the append.
     for (const [index, { reply }] of messages.entries()) {

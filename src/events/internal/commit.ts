@@ -1,93 +1,33 @@
-/** What one commit says to the database: appends that waited together, as the arrays that `append_events` takes. */
+/** What one commit says to the database, as the arrays that `append_events` takes, and what its answer means. */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
-import { type Deferred, Exit, Result } from "effect"
-import {
-  type Cause,
-  type EventLogError,
-  type Expected,
-  meets,
-  type RecordedEvent,
-  type StoredEvent,
-  type StreamAppend,
-  VersionConflict
-} from "../EventLog.ts"
-import * as Vocabulary from "../Vocabulary.ts"
-import { expectedCodes } from "./eventLogSchema.ts"
-
-/** An append on its way, already in the form in which it is stored. */
-export interface Pending {
-  readonly appends: ReadonlyArray<StreamAppend>
-  readonly about: Cause & { readonly at: number }
-  /** The events of all parts, one after another. */
-  readonly data: ReadonlyArray<string>
-  /** What each of them was caused by. */
-  readonly causes: ReadonlyArray<Cause>
-  readonly size: number
-  readonly reply: Deferred.Deferred<ReadonlyArray<RecordedEvent>, VersionConflict | EventLogError>
-  /** Nobody waits for it any more. What has not gone out need not. */
-  abandoned: boolean
-}
-
-/** For each part: where its stream was, and the position before its first event unless it was refused. */
-export interface Answer {
-  readonly actuals: ReadonlyArray<number>
-  readonly befores: ReadonlyArray<bigint | null>
-}
-
-export const statement = `SELECT actuals, befores FROM append_events(${
-  Array.from({ length: 14 }, (_, i) => `$${i + 1}`).join(", ")
-})`
-
-/** An index entry of PostgreSQL holds some 2,700 bytes. */
-const streamBytesMax = 1024
-/** What a reader takes in one message; see `messageBytesMax` of the database. */
-const eventCharsMax = 16 * 1024 * 1024
-/** One statement carries about this much, or one append if that alone is larger. */
-const commitCharsMax = 8 * 1024 * 1024
-const versionMax = 2 ** 31 - 1
-
-/** Stored events are plain JSON: their encoded form is themselves, and the compiler says so. */
-const toJson = (event: StoredEvent): string => JSON.stringify(event satisfies typeof StoredEvent.Encoded)
-
-export const toPending = (
-  appends: ReadonlyArray<StreamAppend>,
-  about: Cause & { readonly at: number },
-  reply: Pending["reply"]
-): Pending => {
-  const data = appends.flatMap(({ events }) => events.map(toJson))
-  const causes = appends.flatMap(({ causes, events }) => events.map((_, i) => causes?.[i] ?? about))
-  const size = data.reduce((sum, { length }) => sum + length, 0)
-  return { appends, about, data, causes, size, reply, abandoned: false }
-}
+import { Exit, Result } from "effect"
+import type { Expected, RecordedEvent } from "../EventLog.ts"
+import type { StreamFenced, VersionConflict } from "../EventLogError.ts"
+import { refusalOf } from "./check.ts"
+import { anyEpoch, expectedCodes } from "./eventLogSchema.ts"
+import type { Pending, PendingAppend, PendingClaim } from "./pending.ts"
+import { hex } from "./rows.ts"
 
 /**
- * Why the database would refuse this append, if it would. Asked before it joins a group: an error in a statement fails
- * everybody in it.
+ * For each part of the appends: where its stream was, its epoch, and the position before its first event unless it was
+ * refused. For each event its hash, and for each claim its epoch.
  */
-export const refusal = ({ about, appends, causes, data }: Pending): string | undefined => {
-  const streams = appends.map(({ stream }) => stream)
-  if (new Set(streams).size < streams.length) return "an append names a stream twice"
-  if (streams.some((stream) => Buffer.byteLength(stream) > streamBytesMax)) {
-    return `the name of a stream has more than ${streamBytesMax} bytes`
-  }
-  const ids = causes.flatMap(({ causationId, commandId, correlationId }) => [commandId, correlationId, causationId])
-  if ([...streams, ...ids].some((text) => text !== undefined && (text.includes("\0") || !text.isWellFormed()))) {
-    return "the name of a stream or an id is not text that PostgreSQL can hold"
-  }
-  if (!Number.isSafeInteger(about.at)) return `${about.at} is not a time in milliseconds`
-  if (data.some(({ length }) => length > eventCharsMax)) return `an event has more than ${eventCharsMax} characters`
-  return undefined
+export interface Answer {
+  readonly actuals: ReadonlyArray<number> | null
+  readonly currents: ReadonlyArray<number> | null
+  readonly befores: ReadonlyArray<bigint | null> | null
+  readonly hashes: ReadonlyArray<Uint8Array | null> | null
+  readonly epochs: ReadonlyArray<number> | null
 }
 
-/** The first of those waiting that make one commit. */
-export const nextGroup = (waiting: ReadonlyArray<Pending>): ReadonlyArray<Pending> => {
-  let size = 0
-  const end = waiting.findIndex((pending, i) => (size += pending.size) > commitCharsMax && i > 0)
-  return end < 0 ? waiting : waiting.slice(0, end)
-}
+export const statement = `SELECT actuals, currents, befores, hashes, epochs FROM append_events(${
+  Array.from({ length: 18 }, (_, i) => `$${i + 1}`).join(", ")
+})`
+
+const int4Max = 2 ** 31 - 1
 
 /** In the order of their rounds: who follows another in the same stream comes in a later round than that one. */
-const inRounds = (group: ReadonlyArray<Pending>): ReadonlyArray<{ round: number; pending: Pending }> => {
+const inRounds = (group: ReadonlyArray<PendingAppend>): ReadonlyArray<{ round: number; pending: PendingAppend }> => {
   const last = new Map<string, number>()
   const entries = group.map((pending) => {
     const round = 1 + pending.appends.reduce((max, { stream }) => Math.max(max, last.get(stream) ?? 0), 0)
@@ -97,75 +37,113 @@ const inRounds = (group: ReadonlyArray<Pending>): ReadonlyArray<{ round: number;
   return entries.sort((a, b) => a.round - b.round)
 }
 
+const isInt4 = (value: number): boolean => Number.isInteger(value) && value >= 0 && value <= int4Max
+
 const expectedCode = (expected: Expected): number => {
   if (typeof expected === "string") return expectedCodes[expected]
-  return Number.isInteger(expected) && expected >= 0 && expected <= versionMax ? expected : expectedCodes.never
+  return isInt4(expected) ? expected : expectedCodes.never
 }
 
-/** The parameters of the statement, and how its answer is read for each append. */
-export const encode = (group: ReadonlyArray<Pending>) => {
-  const ordered = inRounds(group)
+/** A number that is no epoch is one that nobody is ever in. */
+const epochCode = (epoch: number | undefined): number =>
+  epoch === undefined ? anyEpoch : isInt4(epoch) ? epoch : expectedCodes.never
+
+export interface Encoded {
+  readonly parameters: ReadonlyArray<unknown>
+  /** In the order in which the answer is about them. */
+  readonly appends: ReadonlyArray<PendingAppend>
+  readonly claims: ReadonlyArray<PendingClaim>
+}
+
+/** The parameters of the statement, and whom its answer is about. */
+export const encode = (group: ReadonlyArray<Pending>): Encoded => {
+  const claims = group.filter(({ _tag }) => _tag === "Claim") as ReadonlyArray<PendingClaim>
+  const ordered = inRounds(group.filter(({ _tag }) => _tag === "Append") as ReadonlyArray<PendingAppend>)
   const parts = ordered.flatMap(({ pending, round }, i) =>
     pending.appends.map((part) => ({ ...part, round, append: i + 1 }))
   )
+  const events = ordered.flatMap(({ pending }) => pending.events)
   const starts: Array<number> = []
   const eventParts: Array<number> = []
-  const eventTypes: Array<string> = []
-  const eventVersions: Array<number> = []
-  for (const [i, { events }] of parts.entries()) {
+  for (const [i, part] of parts.entries()) {
     starts.push(eventParts.length)
-    for (const event of events) {
-      eventParts.push(i + 1)
-      eventTypes.push(event._tag)
-      eventVersions.push(Vocabulary.versionOf(event))
-    }
+    for (let count = part.events.length; count > 0; count--) eventParts.push(i + 1)
   }
-  const causes = ordered.flatMap(({ pending }) => pending.causes)
   const parameters = [
     integers(parts.flatMap(({ round }, i) => parts[i + 1]?.round === round ? [] : [i + 1])),
     integers(parts.map(({ append }) => append)),
     texts(parts.map(({ stream }) => stream)),
     integers(parts.map(({ expected }) => expectedCode(expected))),
+    integers(parts.map(({ epoch }) => epochCode(epoch))),
     integers(starts),
     integers(parts.map(({ events }) => events.length)),
     integers(eventParts),
-    texts(eventTypes),
-    integers(eventVersions),
-    texts(ordered.flatMap(({ pending }) => pending.data)),
-    array(ordered.map(({ pending }) => BigInt(pending.about.at)), PgTypes.OID.int8),
-    texts(causes.map(({ commandId }) => commandId ?? null)),
-    texts(causes.map(({ correlationId }) => correlationId ?? null)),
-    texts(causes.map(({ causationId }) => causationId ?? null))
+    texts(events.map(({ type }) => type)),
+    integers(events.map(({ schemaVersion }) => schemaVersion)),
+    texts(events.map(({ data }) => data)),
+    PgTypes.bytea(Buffer.from(events.map(({ content }) => content).join(""), "hex")),
+    array(ordered.map(({ pending }) => BigInt(pending.at)), PgTypes.OID.int8),
+    texts(events.map(({ cause }) => cause.commandId ?? null)),
+    texts(events.map(({ cause }) => cause.correlationId ?? null)),
+    texts(events.map(({ cause }) => cause.causationId ?? null)),
+    texts(claims.flatMap(({ streams }) => streams)),
+    texts(claims.flatMap(({ owner, streams }) => streams.map(() => owner)))
   ]
-  return { parameters, pendings: ordered.map(({ pending }) => pending) }
+  return { parameters, appends: ordered.map(({ pending }) => pending), claims }
 }
 
 const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
 const integers = (values: ReadonlyArray<number>) => array(values, PgTypes.OID.int4)
 const texts = (values: ReadonlyArray<string | null>) => array(values, PgTypes.OID.text)
 
-export type Outcome = Exit.Exit<ReadonlyArray<RecordedEvent>, VersionConflict>
+export type Outcome = Exit.Exit<ReadonlyArray<RecordedEvent>, VersionConflict | StreamFenced>
 
-/** What became of each append, in the order in which `encode` gave them. */
-export const outcomes = (pendings: ReadonlyArray<Pending>, answer: Answer): ReadonlyArray<Outcome> => {
-  let first = 0
-  return pendings.map((pending) => {
-    const outcome = outcomeOf(pending, answer, first)
-    first += pending.appends.length
+/** What became of each append, in the order of `Encoded`. */
+export const outcomes = ({ appends }: Encoded, answer: Answer): ReadonlyArray<Outcome> => {
+  let part = 0
+  let event = 0
+  return appends.map((pending) => {
+    const outcome = outcomeOf(pending, answer, part, event)
+    part += pending.appends.length
+    event += pending.events.length
     return outcome
   })
 }
 
-const outcomeOf = ({ about: { at, ...cause }, appends }: Pending, answer: Answer, first: number): Outcome => {
+const outcomeOf = (
+  { appends, at, events: pending }: PendingAppend,
+  { actuals, befores, currents, hashes }: Answer,
+  firstPart: number,
+  firstEvent: number
+): Outcome => {
+  for (const [i, part] of appends.entries()) {
+    const refusal = refusalOf(part, actuals![firstPart + i]!, currents![firstPart + i]!)
+    if (refusal !== undefined) return Exit.fail(refusal)
+  }
   const events: Array<RecordedEvent> = []
-  for (const [i, { causes, events: given, expected, stream }] of appends.entries()) {
-    const actual = answer.actuals[first + i]!
-    if (!meets(expected, actual)) return Exit.fail(new VersionConflict({ stream, expected, actual }))
-    const before = Number(answer.befores[first + i])
+  for (const [i, { events: given, stream }] of appends.entries()) {
+    const before = Number(befores![firstPart + i])
+    const version = actuals![firstPart + i]!
     for (const [j, event] of given.entries()) {
-      const place = { position: before + j + 1, stream, version: actual + j + 1 }
-      events.push({ ...place, schemaVersion: Vocabulary.versionOf(event), at, event, ...(causes?.[j] ?? cause) })
+      const { cause, schemaVersion } = pending[events.length]!
+      const hash = hex(hashes![firstEvent + events.length]!)
+      events.push({
+        position: before + j + 1,
+        stream,
+        version: version + j + 1,
+        schemaVersion,
+        at,
+        hash,
+        event,
+        ...cause
+      })
     }
   }
   return Exit.succeed(events)
+}
+
+/** The epochs that each claim has begun, in the order of `Encoded`. */
+export const epochs = ({ claims }: Encoded, answer: Answer): ReadonlyArray<ReadonlyArray<number>> => {
+  let first = 0
+  return claims.map(({ streams }) => (answer.epochs ?? []).slice(first, first += streams.length))
 }

@@ -8,12 +8,12 @@ import { Effect, PubSub, Stream } from "effect"
 export const follow = <A extends { readonly position: number }, E>(
   page: (after: number) => Effect.Effect<ReadonlyArray<A>, E>,
   heads: PubSub.PubSub<number>,
-  after: number
+  after: Effect.Effect<number, E>
 ): Stream.Stream<A, E> =>
   Stream.unwrap(Effect.gen(function*() {
-    // Subscribing before the first read is what makes a commit in between impossible to miss.
+    // Subscribing before the first look is what makes a commit in between impossible to miss.
     const commits = yield* PubSub.subscribe(heads)
-    let cursor = after
+    let cursor = yield* after
     const next = Effect.gen(function*() {
       while (true) {
         const events = yield* page(cursor)

@@ -1,55 +1,63 @@
 /** The one fiber that commits: whatever waits when a commit ends goes into the next one. */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Cause, Deferred, Effect, Exit, Queue } from "effect"
-import type { EventLog, EventLogError, RecordedEvent, VersionConflict } from "../EventLog.ts"
+import type { EventLog, RecordedEvent } from "../EventLog.ts"
+import { EventLogError } from "../EventLogError.ts"
+import { malformation, nameMalformation } from "./check.ts"
 import * as Commit from "./commit.ts"
-import { failure } from "./failure.ts"
+import { commitFailure, refused } from "./failure.ts"
+import * as Pending from "./pending.ts"
 
-/** Appends that wait for the next commit. Who comes when it is full waits for a place. */
-const waitingAppendsMax = 4096
+/** Appends and claims that wait for the next commit. Who comes when it is full waits for a place. */
+const waitingMax = 4096
 
-type AppendError = VersionConflict | EventLogError
-
-const failed = failure("append")
-
-/** Gives `append`. `onCommit` hears the position of the newest event after each commit. */
+/** Gives `append` and `claim`. `onCommit` hears the position of the newest event after each commit. */
 export const makeGroupCommit = Effect.fnUntraced(function*(
   sql: PgClient,
   onCommit: (head: number) => Effect.Effect<unknown>
 ) {
-  const queue = yield* Queue.bounded<Commit.Pending>(waitingAppendsMax)
-  const unsettled = new Set<Commit.Pending>()
+  const queue = yield* Queue.bounded<Pending.Pending>(waitingMax)
+  const unsettled = new Set<Pending.Pending>()
 
-  const settle = (pending: Commit.Pending, outcome: Exit.Exit<ReadonlyArray<RecordedEvent>, AppendError>) =>
-    Effect.suspend(() => {
-      unsettled.delete(pending)
-      return Deferred.done(pending.reply, outcome)
-    })
+  const fail = (pending: Pending.Pending, error: EventLogError) => {
+    unsettled.delete(pending)
+    if (pending._tag === "Append") Deferred.doneUnsafe(pending.reply, Exit.fail(error))
+    else Deferred.doneUnsafe(pending.reply, Exit.fail(error))
+  }
 
-  const commit = Effect.fnUntraced(function*(group: ReadonlyArray<Commit.Pending>) {
+  const commit = Effect.fnUntraced(function*(group: ReadonlyArray<Pending.Pending>) {
     const encoded = Commit.encode(group)
-    const answer = yield* Effect.exit(sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters))
-    if (Exit.isFailure(answer)) {
-      // Whether it was committed is not known if the connection broke. Guessing would be worse than saying so.
-      const error = Exit.fail(failed(Cause.squash(answer.cause)))
-      return yield* Effect.forEach(group, (pending) => settle(pending, error), { discard: true })
+    for (const pending of group) pending.sent = true
+    const answered = yield* Effect.exit(sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters))
+    if (Exit.isFailure(answered)) {
+      const cause = Cause.squash(answered.cause)
+      for (const pending of group) fail(pending, commitFailure(methodOf(pending))(cause))
+      return
     }
+    const answer = answered.value[0]!
     let head = 0
-    const outcomes = Commit.outcomes(encoded.pendings, answer.value[0]!)
-    for (const [i, outcome] of outcomes.entries()) {
+    for (const [i, outcome] of Commit.outcomes(encoded, answer).entries()) {
       if (Exit.isSuccess(outcome)) head = Math.max(head, outcome.value.at(-1)?.position ?? 0)
-      yield* settle(encoded.pendings[i]!, outcome)
+      const pending = encoded.appends[i]!
+      unsettled.delete(pending)
+      Deferred.doneUnsafe(pending.reply, outcome)
     }
-    yield* onCommit(head)
+    for (const [i, epochs] of Commit.epochs(encoded, answer).entries()) {
+      const pending = encoded.claims[i]!
+      unsettled.delete(pending)
+      Deferred.doneUnsafe(pending.reply, Exit.succeed(epochs))
+    }
+    if (head > 0) yield* onCommit(head)
   })
 
   // Runs after the committer below is gone: whoever still waits then would wait for ever.
   yield* Effect.addFinalizer(() =>
-    Effect.gen(function*() {
-      yield* Queue.shutdown(queue)
-      const closed = Exit.fail(failed(new Error("it was closed; whether the events were committed is not known")))
-      for (const pending of unsettled) yield* settle(pending, closed)
-    })
+    Effect.andThen(
+      Queue.shutdown(queue),
+      Effect.sync(() => {
+        for (const pending of unsettled) fail(pending, closed(pending))
+      })
+    )
   )
   yield* Effect.forkScoped(Effect.gen(function*() {
     while (true) {
@@ -57,33 +65,55 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
       // Those whom the last commit answered may be about to append again: they come before we look.
       yield* Effect.yieldNow
       const taken = yield* Queue.takeAll(queue)
-      let waiting: ReadonlyArray<Commit.Pending> = taken.filter(({ abandoned }) => !abandoned)
+      let waiting: ReadonlyArray<Pending.Pending> = taken.filter(({ abandoned }) => !abandoned)
       while (waiting.length > 0) {
-        const group = Commit.nextGroup(waiting)
+        const group = Pending.nextGroup(waiting)
         yield* commit(group)
-        waiting = waiting.slice(group.length)
+        waiting = waiting.slice(group.length).filter(({ abandoned }) => !abandoned)
       }
     }
   }))
 
-  const wait = Effect.fnUntraced(function*(pending: Commit.Pending) {
-    unsettled.add(pending)
-    if (!(yield* Queue.offer(queue, pending))) yield* settle(pending, Exit.fail(failed(new Error("it is closed"))))
-    return yield* Deferred.await(pending.reply)
-  })
+  const wait = Effect.fnUntraced(
+    function*<A, E>(pending: Pending.Pending & { readonly reply: Deferred.Deferred<A, E> }) {
+      unsettled.add(pending)
+      if (!(yield* Queue.offer(queue, pending))) fail(pending, closed(pending))
+      return yield* Deferred.await(pending.reply)
+    },
+    (waiting, pending) =>
+      Effect.onInterrupt(waiting, () =>
+        Effect.sync(() => {
+          pending.abandoned = true
+          unsettled.delete(pending)
+        }))
+  )
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(function*(appends, about) {
-    const reply = yield* Deferred.make<ReadonlyArray<RecordedEvent>, AppendError>()
-    const pending = Commit.toPending(appends, about, reply)
-    const refusal = Commit.refusal(pending)
-    if (refusal !== undefined) return yield* failed(new Error(refusal))
+    const malformed = malformation(appends, about)
+    if (malformed !== undefined) return yield* refused("append", malformed)
     if (appends.length === 0) return []
-    return yield* Effect.onInterrupt(wait(pending), () =>
-      Effect.sync(() => {
-        pending.abandoned = true
-        unsettled.delete(pending)
-      }))
+    const reply = yield* Deferred.make<ReadonlyArray<RecordedEvent>, Pending.AppendError>()
+    const pending = Pending.toAppend(appends, about, reply)
+    const oversized = Pending.oversize(pending)
+    return yield* oversized === undefined ? wait(pending) : refused("append", oversized)
   })
 
-  return append
+  const claim: EventLog["Service"]["claim"] = Effect.fnUntraced(function*(streams, owner) {
+    const malformed = nameMalformation(streams, [owner])
+    if (malformed !== undefined) return yield* refused("claim", malformed)
+    if (streams.length === 0) return []
+    const reply = yield* Deferred.make<ReadonlyArray<number>, EventLogError>()
+    return yield* wait(Pending.toClaim(streams, owner, reply))
+  })
+
+  return { append, claim }
 })
+
+const methodOf = ({ _tag }: Pending.Pending): string => _tag === "Append" ? "append" : "claim"
+
+const closed = (pending: Pending.Pending): EventLogError =>
+  new EventLogError({
+    method: methodOf(pending),
+    cause: new Error("it is closed"),
+    outcome: pending.sent ? "unknown" : "nothing"
+  })

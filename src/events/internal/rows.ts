@@ -1,5 +1,6 @@
 /** From a row of the table `events` to the event that was stored. */
 import { Result, type Schema } from "effect"
+import type { Hash } from "../Chain.ts"
 import type { StoredEvent } from "../EventLog.ts"
 import type { LoggedEvent } from "../Unreadable.ts"
 import * as Vocabulary from "../Vocabulary.ts"
@@ -15,11 +16,15 @@ export interface EventRow {
   readonly command_id: string | null
   readonly correlation_id: string | null
   readonly causation_id: string | null
+  readonly hash: Uint8Array
   readonly data: string
 }
 
 /** What each row has, in today's shape. */
 export const decodeRows = (rows: ReadonlyArray<EventRow>): ReadonlyArray<LoggedEvent> => rows.map(decodeRow)
+
+export const hex = (hash: Uint8Array): Hash =>
+  Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString("hex")
 
 const decodeRow = (row: EventRow): LoggedEvent => {
   const place = {
@@ -28,6 +33,7 @@ const decodeRow = (row: EventRow): LoggedEvent => {
     version: row.version,
     schemaVersion: row.schema_version,
     at: Number(row.at),
+    hash: hex(row.hash),
     ...(row.command_id !== null && { commandId: row.command_id }),
     ...(row.correlation_id !== null && { correlationId: row.correlation_id }),
     ...(row.causation_id !== null && { causationId: row.causation_id })

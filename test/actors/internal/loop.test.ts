@@ -269,7 +269,10 @@ describe("loop", () => {
         yield* one.ask(write("a"))
         assert.strictEqual((yield* two.ask(write("b"))).answer, 2)
         const lost = yield* Effect.flip(one.ask(write("never")))
-        assert.strictEqual(lost.message, "notebook-1 cannot answer now: notebook-1 is at version 2, not 1")
+        assert.strictEqual(
+          lost.message,
+          "notebook-1 cannot answer now: notebook-1 has been taken over: its epoch is 2, not 1"
+        )
         yield* TestClock.adjust("1 second")
         assert.strictEqual((yield* one.ask(write("c"))).answer, 3)
         assert.deepStrictEqual(yield* texts, ["a", "b", "c"])
@@ -288,7 +291,7 @@ describe("loop", () => {
         const acknowledged = (yield* Fiber.join(work)).flatMap((one) =>
           Option.toArray(one)
         )
-        assert.isAbove(acknowledged.length, 20)
+        assert.isAbove(acknowledged.length, 10)
         assert.sameMembers(acknowledged, [...(yield* texts)])
         yield* settle
         assert.sameMembers(

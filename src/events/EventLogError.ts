@@ -1,0 +1,44 @@
+/** What can keep events from being appended or read, apart from events that cannot be read (`Unreadable.ts`). */
+import { Effect, Schema } from "effect"
+
+/** A stream is not where an append takes it to be. Nothing was appended. */
+export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
+  stream: Schema.String,
+  expected: Schema.Union([Schema.Int, Schema.Literals(["none", "exists", "any"])]),
+  actual: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.stream} is at version ${this.actual}, not ${this.expected}`
+  }
+}
+
+/** Somebody else has claimed the stream since this append's owner did. Nothing was appended. */
+export class StreamFenced extends Schema.TaggedError<StreamFenced>()("StreamFenced", {
+  stream: Schema.String,
+  epoch: Schema.Int,
+  /** The epoch of whoever owns the stream now, 0 where nobody does. */
+  current: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.stream} has been taken over: its epoch is ${this.current}, not ${this.epoch}`
+  }
+}
+
+/** What became of an append that failed: certainly nothing, or only the log can tell. */
+export const AppendOutcome = Schema.Literals(["nothing", "unknown"])
+
+/**
+ * The store cannot be reached, or refused. With `outcome: "unknown"` an append may have been committed, now or in a
+ * moment. Whoever needs to know claims the stream, after which it cannot be committed any more, and reads.
+ */
+export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLogError", {
+  method: Schema.String,
+  cause: Schema.Defect(),
+  outcome: AppendOutcome.pipe(Schema.withConstructorDefault(Effect.succeed("nothing" as const)))
+}) {
+  override get message(): string {
+    const why = this.cause instanceof Error ? this.cause.message : this.cause
+    const doubt = this.outcome === "unknown" ? "; whether it was committed is not known" : ""
+    return `The event log failed to ${this.method}: ${why}${doubt}`
+  }
+}

@@ -1,0 +1,107 @@
+/** What waits for the next commit: appends, already in the form in which they are stored, and claims. */
+import type { Deferred } from "effect"
+import * as Chain from "../Chain.ts"
+import type { Cause, RecordedEvent, StoredEvent, StreamAppend } from "../EventLog.ts"
+import type { EventLogError, StreamFenced, VersionConflict } from "../EventLogError.ts"
+import * as Vocabulary from "../Vocabulary.ts"
+
+export type AppendError = VersionConflict | StreamFenced | EventLogError
+
+interface Waiting<A, E> {
+  /** How much a commit has to carry for it, in characters. */
+  readonly size: number
+  readonly reply: Deferred.Deferred<A, E>
+  /** The database has been told, so that what becomes of it is no longer up to us. */
+  sent: boolean
+  /** Nobody waits for it any more. What has not been sent need not be. */
+  abandoned: boolean
+}
+
+export interface PendingAppend extends Waiting<ReadonlyArray<RecordedEvent>, AppendError> {
+  readonly _tag: "Append"
+  readonly appends: ReadonlyArray<StreamAppend>
+  readonly at: number
+  /** Of all parts, one after another. */
+  readonly events: ReadonlyArray<PendingEvent>
+}
+
+export interface PendingEvent {
+  readonly schemaVersion: number
+  readonly type: string
+  readonly data: string
+  readonly content: Chain.Hash
+  readonly cause: Cause
+}
+
+export interface PendingClaim extends Waiting<ReadonlyArray<number>, EventLogError> {
+  readonly _tag: "Claim"
+  readonly streams: ReadonlyArray<string>
+  readonly owner: string
+}
+
+export type Pending = PendingAppend | PendingClaim
+
+/** What a reader takes in one message; see `messageBytesMax` of the database. */
+const eventCharsMax = 16 * 1024 * 1024
+/** One statement carries about this much, or one append if that alone is larger. */
+const commitCharsMax = 8 * 1024 * 1024
+/** What the rest of an event takes: its type, its hash, its place. */
+const eventCharsMin = 100
+
+/** Stored events are plain JSON: their encoded form is themselves, and the compiler says so. */
+const toJson = (event: StoredEvent): string => JSON.stringify(event satisfies typeof StoredEvent.Encoded)
+
+export const toAppend = (
+  appends: ReadonlyArray<StreamAppend>,
+  { at, ...cause }: Cause & { readonly at: number },
+  reply: PendingAppend["reply"]
+): PendingAppend => {
+  const events: Array<PendingEvent> = []
+  let size = 0
+  for (const { causes, events: given, stream } of appends) {
+    for (const [i, event] of given.entries()) {
+      const pending = toEvent(stream, at, event, causes?.[i] ?? cause)
+      size += eventCharsMin + pending.data.length
+      events.push(pending)
+    }
+  }
+  return { _tag: "Append", appends, at, events, size, reply, sent: false, abandoned: false }
+}
+
+const toEvent = (stream: string, at: number, event: StoredEvent, cause: Cause): PendingEvent => {
+  const schemaVersion = Vocabulary.versionOf(event)
+  const { causationId, commandId, correlationId } = cause
+  // Here and not when it is committed: meanwhile the database has the commit before to do.
+  const content = Chain.contentOf({
+    stream,
+    schemaVersion,
+    at,
+    event,
+    ...(commandId !== undefined && { commandId }),
+    ...(correlationId !== undefined && { correlationId }),
+    ...(causationId !== undefined && { causationId })
+  })
+  return { schemaVersion, type: event._tag, data: toJson(event), content, cause }
+}
+
+export const toClaim = (
+  streams: ReadonlyArray<string>,
+  owner: string,
+  reply: PendingClaim["reply"]
+): PendingClaim => {
+  const size = streams.reduce((sum, stream) => sum + stream.length + owner.length, 0)
+  return { _tag: "Claim", streams, owner, size, reply, sent: false, abandoned: false }
+}
+
+/** Why it is too large for the database, if it is: an error in a statement would fail everybody in its group. */
+export const oversize = ({ events }: PendingAppend): string | undefined =>
+  events.some(({ data }) => data.length > eventCharsMax)
+    ? `an event has more than ${eventCharsMax} characters`
+    : undefined
+
+/** The first of those waiting that make one commit. */
+export const nextGroup = (waiting: ReadonlyArray<Pending>): ReadonlyArray<Pending> => {
+  let size = 0
+  const end = waiting.findIndex((pending, i) => (size += pending.size) > commitCharsMax && i > 0)
+  return end < 0 ? waiting : waiting.slice(0, end)
+}
