@@ -4,7 +4,7 @@
  * Deciding is pure and is given in a `Behaviour`. All that can wait, fail or be interrupted is here. Whatever fails
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
-import { Cause, Clock, Context, Deferred, Effect, Fiber, Option, Queue, Result, type Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, Option, Queue, Result, type Scope } from "effect"
 import {
   type Cause as EventCause,
   EventLog,
@@ -14,6 +14,7 @@ import {
   type VersionConflict
 } from "../../events/EventLog.ts"
 import type { UnreadableEvent } from "../../events/Unreadable.ts"
+import * as Alarm from "./alarm.ts"
 import type { StateCodec } from "./codec.ts"
 import * as Keeper from "./keeper.ts"
 import { type About, closeIfEmpty, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
@@ -111,7 +112,7 @@ export const run = Effect.fnUntraced(
         Queue.offerUnsafe(mailbox, unasked(behaviour.wake))
       }
     }
-    const alarm = yield* makeAlarm(self.tell(behaviour.wake))
+    const alarm = yield* Alarm.make(self.tell(behaviour.wake))
 
     // Before it reads: what an earlier owner, or this actor before it failed, has under way is in the log by now or never
     // will be.
@@ -123,12 +124,15 @@ export const run = Effect.fnUntraced(
     const rest = yield* Rest.make(self.nudge)
     yield* Effect.addFinalizer(() => Effect.sync(() => behaviour.ended?.(current.state)))
     const batch = Effect.fnUntraced(function*(messages: ReadonlyArray<Message<Command, Answer, Rejection>>) {
+      const { version } = current
       current = yield* handle(log, stream, behaviour, current, messages, self)
       // What became due since the batch was decided was not seen by it, so it counts as due and not as done.
       const due = behaviour.dueAt(current.state, current.decidedAt)
       yield* alarm(due)
       yield* keeper.consider(current)
-      if (messages.some(({ command }) => command !== behaviour.wake)) rest.interrupt(current.decidedAt)
+      if (current.version > version || messages.some(({ command }) => command !== behaviour.wake)) {
+        rest.interrupt(current.decidedAt)
+      }
       isIdle = due === undefined && behaviour.isIdle?.(current.state) === true
       if (isIdle) yield* rest.begin
     })
@@ -241,27 +245,6 @@ const answerInLog = <Event extends StoredEvent>(log: EventLog["Service"], stream
 const idsOf = ({ commandId, correlationId = commandId }: About): EventCause => ({
   ...(commandId === undefined ? {} : { commandId }),
   ...(correlationId === undefined ? {} : { correlationId })
-})
-
-/** One timer at a time: each new due time takes the place of the one before. */
-const makeAlarm = Effect.fnUntraced(function*(ring: Effect.Effect<void>) {
-  const scope = yield* Effect.scope
-  let armed: { readonly due: number; readonly fiber: Fiber.Fiber<void> } | undefined
-  return Effect.fnUntraced(function*(due: number | undefined) {
-    if (armed?.due === due) return
-    if (armed !== undefined) yield* Fiber.interrupt(armed.fiber)
-    armed = undefined
-    if (due === undefined) return
-    const wait = Math.max(0, due - (yield* Clock.currentTimeMillis))
-    const fiber = yield* Effect.sleep(wait).pipe(
-      Effect.andThen(Effect.sync(() => {
-        armed = undefined
-      })),
-      Effect.andThen(ring),
-      Effect.forkIn(scope)
-    )
-    armed = { due, fiber }
-  })
 })
 
 const because = (cause: Cause.Cause<unknown>): string =>
