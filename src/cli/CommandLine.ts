@@ -9,6 +9,7 @@ import { directive } from "./directive.ts"
 import { keys } from "./keys.ts"
 import { log } from "./log.ts"
 import { clean } from "./OneLine.ts"
+import { rebuild } from "./rebuild.ts"
 import { replay } from "./replay.ts"
 import { run as runDirective } from "./run.ts"
 import { serve } from "./serve.ts"
@@ -17,7 +18,7 @@ import { why } from "./why.ts"
 
 const makima = Command.make("makima").pipe(
   Command.withDescription("Takes directives for git repositories from goal to pull request"),
-  Command.withSubcommands([runDirective, serve, daemon, directive, why, daemons, log, replay, keys])
+  Command.withSubcommands([runDirective, serve, daemon, directive, why, daemons, log, replay, rebuild, keys])
 )
 
 /** The command line without the name of the program. What it says about its failures is one line each. */

@@ -8,6 +8,7 @@ import { TaskOutput } from "../../daemon/TaskOutput.ts"
 import { EventLog } from "../../events/EventLog.ts"
 import { DirectiveId, directiveIdOf, type TaskId } from "../../events/Ids.ts"
 import type { LoggedEvent } from "../../events/Unreadable.ts"
+import { Projections } from "../../projections/Projections.ts"
 import { ReadModel } from "../../projections/ReadModel.ts"
 import { stateAt } from "../../replay/StateAt.ts"
 import { why } from "../../replay/Why.ts"
@@ -142,8 +143,11 @@ const system = HttpApiBuilder.group(Api, "system", (handlers) =>
   handlers.handleAll({
     health: () => Effect.succeed({ status: "ok" as const }),
     ready: () =>
-      EventLog.use((log) => log.head).pipe(
-        Effect.map((position) => ({ status: "ready" as const, position })),
+      // Read models that stay behind for good make a server that looks well and answers with the past.
+      Projections.use(({ progress }) => progress).pipe(
+        Effect.flatMap(({ head, stopped }) =>
+          stopped === undefined ? Effect.succeed({ status: "ready" as const, position: head }) : Effect.fail(stopped)
+        ),
         Effect.catch(refuse)
       )
   }))
