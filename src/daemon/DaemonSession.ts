@@ -15,7 +15,7 @@ import { type Assignment, Daemons, type Session } from "./Daemons.ts"
 import type { DaemonFrame, ReportedStatus, ServerFrame } from "./Protocol.ts"
 import { TaskOutput } from "./TaskOutput.ts"
 
-/** Finds the directive of a task that is not known in this process: one that ended before it started. */
+/** Finds the directive of a task that is not known in this process, as that of a directive that does not run. */
 export const TaskDirectory = Context.Reference<(taskId: TaskId) => Effect.Effect<Option.Option<DirectiveId>>>(
   "makima-runtime/daemon/TaskDirectory",
   { defaultValue: () => () => Effect.succeed(Option.none()) }
@@ -75,6 +75,15 @@ export const make = Effect.fnUntraced(function*(
   let isFirst = true
   let isOver = false
 
+  /** What is known of a task. Its directive may have to come up for that. */
+  const find = Effect.fnUntraced(function*(taskId: TaskId) {
+    const known = directives.task(taskId)
+    const directiveId = known?.directiveId ?? Option.getOrUndefined(yield* directory(taskId))
+    if (known !== undefined || directiveId === undefined) return known
+    yield* Effect.ignore(directives.resume(directiveId))
+    return directives.task(taskId)
+  })
+
   /** Compares what the daemon says it has with what it was given. */
   const heartbeat = Effect.fnUntraced(function*(activeTasks: ReadonlyArray<TaskId>) {
     // What it has now is for its next connection to say.
@@ -102,7 +111,7 @@ export const make = Effect.fnUntraced(function*(
     if (!isFirst) return
     isFirst = false
     for (const taskId of listed) {
-      const isUnwanted = directives.task(taskId)?.open === false ||
+      const isUnwanted = (yield* find(taskId))?.open === false ||
         assignments.some((assignment) => assignment.taskId === taskId && assignment.interrupting)
       if (isUnwanted) yield* send({ type: "interruptTask", taskId, graceful: true })
     }

@@ -7,6 +7,9 @@ import { Directives } from "../../src/actors/DirectiveActor.ts"
 import type { DirectiveCommand } from "../../src/actors/DirectiveCommand.ts"
 import { PassivationMillis, Supervisor } from "../../src/actors/SupervisorActor.ts"
 import { Daemons } from "../../src/daemon/Daemons.ts"
+import * as DaemonSession from "../../src/daemon/DaemonSession.ts"
+import type { ServerFrame } from "../../src/daemon/Protocol.ts"
+import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import { OwnerId } from "../../src/events/Ids.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
@@ -220,6 +223,42 @@ const suite = (name: string, layer: Layer.Layer<EventLog, unknown>) =>
         assert.strictEqual((yield* ask({ _tag: "Wake" })).answer.status, "idle")
       }).pipe(Effect.provide(actors.pipe(Layer.provideMerge(layerWatched), Layer.provideMerge(layer)))))
   })
+
+describe("A daemon that comes back", () => {
+  it.effect("is told that a task has ended long ago, also one of a directive that was passivated", () =>
+    Effect.gen(function*() {
+      const daemon = yield* connectDaemon(ownerId, "one")
+      yield* ask({ _tag: "CreateDirective", ownerId, title: "Greet", goal: "Say hello" })
+      yield* ask({ _tag: "AddSteps", steps: [{ name: "a" }] })
+      yield* ask({ _tag: "StartDirective" })
+      const task = yield* daemon.nextTask
+      yield* daemon.report(task, "completed")
+      yield* TestClock.adjust(long)
+      assert.notInclude(yield* running, stream)
+      const frames = yield* Queue.unbounded<ServerFrame>()
+      const session = yield* DaemonSession.make({
+        ownerId,
+        machineId: "one",
+        hostname: "one",
+        maxConcurrentTasks: 1,
+        send: (frame) => Effect.as(Queue.offer(frames, frame), true),
+        close: Effect.void
+      })
+      yield* session.begin
+      yield* session.receive({ type: "heartbeat", activeTasks: [task.taskId] })
+      assert.strictEqual((yield* Queue.take(frames)).type, "authenticated")
+      assert.deepStrictEqual(yield* Queue.take(frames), {
+        type: "interruptTask",
+        taskId: task.taskId,
+        graceful: true
+      })
+    }).pipe(
+      Effect.provideService(DaemonSession.TaskDirectory, () => Effect.succeedSome(directiveId)),
+      Effect.provide(
+        Layer.merge(actors, TaskOutput.layer).pipe(Layer.provideMerge(layerWatched), Layer.provideMerge(memory))
+      )
+    ))
+})
 
 suite("in memory", memory)
 suite("in PostgreSQL", Layer.merge(PostgresEventLog.layer, PostgresSnapshots.layer).pipe(Layer.provide(layerDatabase)))
