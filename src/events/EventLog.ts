@@ -48,7 +48,7 @@ export interface RecordedEvent<E extends StoredEvent | Unreadable = StoredEvent>
   readonly hash: Hash
   /** In today's shape. */
   readonly event: E
-  /** What is stored, where that is of an older version. */
+  /** What is stored, where that is of an older version or has fields that are not known here. */
   readonly stored?: Schema.Json
 }
 

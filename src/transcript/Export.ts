@@ -53,13 +53,13 @@ export const follow = (heads: Heads, logged: LoggedEvent): Result.Result<Omit<En
   Result.flatMap(recorded(logged), (event) =>
     Result.mapBoth(heads.follow(event), {
       onFailure: (misfit) => new BrokenLog({ ...placeOf(logged), ...misfit }),
-      onSuccess: (hash) => ({ ...event, hash })
+      onSuccess: () => event
     }))
 
-/** What its hash covers. Fails if what is stored cannot be hashed. */
-const recorded = (logged: LoggedEvent): Result.Result<Omit<Entry, "line" | "hash">, BrokenLog> =>
+/** What its hash covers, and the hash that is stored. Fails if what is stored cannot be hashed. */
+const recorded = (logged: LoggedEvent): Result.Result<Omit<Entry, "line">, BrokenLog> =>
   Result.map(storedOf(logged), (event) => {
-    const { at, causationId, commandId, correlationId, schemaVersion, stream, version } = logged
+    const { at, causationId, commandId, correlationId, hash, schemaVersion, stream, version } = logged
     return {
       stream,
       version,
@@ -68,7 +68,8 @@ const recorded = (logged: LoggedEvent): Result.Result<Omit<Entry, "line" | "hash
       ...(commandId === undefined ? {} : { commandId }),
       ...(correlationId === undefined ? {} : { correlationId }),
       ...(causationId === undefined ? {} : { causationId }),
-      event
+      event,
+      hash
     }
   })
 

@@ -16,8 +16,8 @@ export interface Head {
 /** An event as far as its place in the chain depends on it. */
 export interface Link extends Chain.Covered {
   readonly version: number
-  /** What it is said to have. Without it nothing is compared. */
-  readonly hash?: string
+  /** What it is said to have. */
+  readonly hash: string
 }
 
 /** A stream of which nothing but the end is left: its last event before that, and the transcript that has it all. */
@@ -53,8 +53,8 @@ export class Heads {
     return [...this.#heads].sort(([a], [b]) => (a < b ? -1 : 1)).map(([stream, head]) => ({ stream, ...head }))
   }
 
-  /** Takes the event as the next one of its stream, unless it is not. Gives its hash. */
-  follow(link: Link): Result.Result<string, Misfit> {
+  /** Takes the event as the next one of its stream, unless it is not. */
+  follow(link: Link): Result.Result<Head, Misfit> {
     const tombstone = tombstoneIn(link)
     // Of a stream that was removed only this is left, and it says what was before.
     const before = this.#heads.get(link.stream) ?? tombstone ?? beginning
@@ -69,12 +69,11 @@ export class Heads {
       })
     }
     const hash = Chain.next(before.hash, Chain.contentOf(link))
-    if (link.hash !== undefined && link.hash !== hash) {
-      return Result.fail({ expected: `the hash ${hash}`, found: link.hash })
-    }
-    this.#heads.set(link.stream, { version: link.version, hash })
+    if (link.hash !== hash) return Result.fail({ expected: `the hash ${hash}`, found: link.hash })
+    const head = { version: link.version, hash }
+    this.#heads.set(link.stream, head)
     if (tombstone !== undefined) this.#removals.push({ stream: link.stream, at: link.at, ...tombstone })
-    return Result.succeed(hash)
+    return Result.succeed(head)
   }
 }
 

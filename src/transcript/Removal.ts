@@ -85,10 +85,12 @@ export const remove = Effect.fn("Removal.remove")(
     const { stream, version } = head
     const removed = { directiveId, ownerId: state.ownerId, version, hash, exported: digest }
     const at = yield* Clock.currentTimeMillis
-    yield* log.append([{ stream, expected: version, events: [{ _tag: "DirectiveRemoved", ...removed }] }], {
-      at,
-      causationId: "RemoveDirective"
-    })
+    // An actor that still runs somewhere loses the stream, and reads what has become of it when it is asked again.
+    const [epoch] = yield* log.claim([stream], "a removal")
+    yield* log.append(
+      [{ stream, expected: version, epoch: epoch!, events: [{ _tag: "DirectiveRemoved", ...removed }] }],
+      { at, causationId: "RemoveDirective" }
+    )
     return yield* finishRemoval(log, directiveId)
   }
 )
@@ -100,7 +102,7 @@ export const finishRemoval = Effect.fn("Removal.finishRemoval")(
     directiveId: DirectiveId
   ): Effect.fn.Return<number, EventLogError | UnreadableEvent | SnapshotsError> {
     const stream = Directive.streamOf(directiveId)
-    const last = Option.getOrUndefined(yield* Stream.runLast(log.read(stream)))
+    const last = Option.getOrUndefined(yield* Stream.runHead(log.read(stream, { direction: "backward", limit: 1 })))
     if (last?.event._tag !== "DirectiveRemoved") return 0
     const gone = yield* log.truncate(stream, last.version)
     yield* (yield* Snapshots).drop(stream)

@@ -11,6 +11,7 @@ import type { LoggedEvent } from "../../src/events/Unreadable.ts"
 import { layerUnmigrated } from "../../src/postgres/Database.ts"
 import { Projections } from "../../src/projections/Projections.ts"
 import { importTranscript } from "../../src/transcript/Import.ts"
+import { bytesOf, formatVersion, Tally } from "../../src/transcript/Transcript.ts"
 import { digestOf, verifyLog } from "../../src/transcript/Verify.ts"
 import { daemons, history, inTurns } from "../projections/histories.ts"
 import { snapshot } from "../projections/tables.ts"
@@ -70,14 +71,13 @@ describe("An import", () => {
 
   it.live("takes what this version cannot read as it is, also where the log is in memory", () =>
     run(Effect.gen(function*() {
+      const place = { stream: "directive-x", version: 1, schemaVersion: 7, at: now }
+      const event = { _tag: "FromTheFuture", b: 1 }
       const unknown: LoggedEvent = {
+        ...place,
         position: 1,
-        stream: "directive-x",
-        version: 1,
-        schemaVersion: 7,
-        at: now,
-        hash: Chain.start,
-        event: { _tag: "Unreadable", type: "FromTheFuture", data: "{\"_tag\":\"FromTheFuture\",\"b\":1}", reason: "" }
+        hash: Chain.next(Chain.start, Chain.contentOf({ ...place, event })),
+        event: { _tag: "Unreadable", type: event._tag, data: JSON.stringify(event), reason: "" }
       }
       const bytes = yield* exported().pipe(Effect.provide(EventLog.layerMemoryWith([unknown])))
       const target = yield* store
@@ -114,6 +114,24 @@ describe("An import", () => {
       yield* verifyLog(log)
     })))
 
+  it.live("keeps fields that only a newer version knows", () =>
+    run(Effect.gen(function*() {
+      const target = yield* store
+      const opening = { format: "makima transcript", formatVersion, contents: { _tag: "All" }, texts: "plain" } as const
+      const tally = new Tally()
+      const event = { _tag: "ActorStarted", address: "x", since: "tomorrow" }
+      const place = { stream: "supervisor-a", version: 1, schemaVersion: 1, at: now, event }
+      const hash = Chain.next(Chain.start, Chain.contentOf(place))
+      const entry = { line: 2, ...place, hash }
+      for (const line of [opening, entry]) tally.add(bytesOf(line))
+      tally.heads.follow(entry)
+      const bytes = Buffer.concat([opening, entry, tally.closing].map(bytesOf))
+      yield* importInto(bytes).pipe(Effect.provide(target))
+      const log = Context.get(target, EventLog)
+      assert.deepStrictEqual((yield* verifyLog(log)).heads, tally.closing.heads)
+      assert.deepStrictEqual(Buffer.from(yield* exported().pipe(Effect.provide(target))), bytes)
+    })))
+
   it.live("leaves nothing when it is cut off, however far it was", () =>
     run(Effect.gen(function*() {
       const bytes = yield* exported().pipe(Effect.provide(logOf(lives)))
@@ -135,5 +153,18 @@ describe("An import", () => {
       const [row] = yield* sql<{ readonly count: bigint }>`SELECT count(*) AS count FROM events`
       assert.strictEqual(Number(row!.count), 0)
       yield* importInto(bytes).pipe(Effect.provide(target))
+    })))
+})
+
+describe("A log in which an event was changed", () => {
+  it.live("is not exported, and says where that is", () =>
+    run(Effect.gen(function*() {
+      const source = yield* store
+      yield* write(lives).pipe(Effect.provide(source))
+      yield* Context.get(source, PgClient)`
+        UPDATE events SET data = replace(data, '"maxConcurrentTasks":4', '"maxConcurrentTasks":5') WHERE position = 2`
+      const found = yield* Effect.flip(verifyLog(Context.get(source, EventLog)))
+      assert.match(found.message, /^position 2 \(daemons-ada@2\): expected the hash [0-9a-f]{64}, found [0-9a-f]{64}$/)
+      assert.deepStrictEqual(yield* Effect.flip(exported().pipe(Effect.provide(source))), found)
     })))
 })

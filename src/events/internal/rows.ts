@@ -43,7 +43,7 @@ const decodeRow = (row: EventRow): LoggedEvent => {
   const event = Result.flatMap(stored, (json) => Vocabulary.read(type, schemaVersion, json))
   return Result.match(event, {
     onFailure: (reason): LoggedEvent => ({ ...place, event: { _tag: "Unreadable", type, data, reason } }),
-    onSuccess: (event) => ({ ...place, event, ...olderForm(event, schemaVersion, stored) })
+    onSuccess: (event) => ({ ...place, event, ...otherForm(event, schemaVersion, stored) })
   })
 }
 
@@ -53,5 +53,10 @@ const parse = (data: string): Result.Result<Schema.Json, string> =>
     catch: (cause) => `it is not JSON: ${cause instanceof Error ? cause.message : cause}`
   })
 
-const olderForm = (event: StoredEvent, schemaVersion: number, stored: Result.Result<Schema.Json, string>) =>
-  schemaVersion === Vocabulary.versionOf(event) || Result.isFailure(stored) ? {} : { stored: stored.success }
+/** Newer code may have added optional fields, which the hash covers and this code does not know. */
+const otherForm = (event: StoredEvent, schemaVersion: number, stored: Result.Result<Schema.Json, string>) => {
+  if (Result.isFailure(stored)) return {}
+  const isSame = schemaVersion === Vocabulary.versionOf(event) &&
+    Object.keys(stored.success as object).length === Object.keys(event).length
+  return isSame ? {} : { stored: stored.success }
+}
