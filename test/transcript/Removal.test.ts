@@ -1,19 +1,24 @@
 /** An archived directive leaves the log for a transcript, and everything that looks at the log goes on without it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Option, Stream } from "effect"
+import { SecureRandom } from "effect/crypto"
 import * as Directive from "../../src/actors/Directive.ts"
+import { Directives } from "../../src/actors/DirectiveActor.ts"
+import { DirectiveGone } from "../../src/actors/DirectiveCommand.ts"
+import { Supervisor } from "../../src/actors/SupervisorActor.ts"
 import type { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
-import { DirectiveId } from "../../src/events/Ids.ts"
+import { DirectiveId, OwnerId } from "../../src/events/Ids.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import * as PostgresSnapshots from "../../src/events/PostgresSnapshots.ts"
 import { digestOf as digestOfState, Snapshots } from "../../src/events/Snapshots.ts"
+import { layerActors } from "../../src/Makima.ts"
 import { Projections } from "../../src/projections/Projections.ts"
 import { finishRemoval, removable, remove } from "../../src/transcript/Removal.ts"
 import { verifyLog, verifyTranscript } from "../../src/transcript/Verify.ts"
 import { fixed } from "../projections/histories.ts"
 import { snapshot } from "../projections/tables.ts"
-import { created, daemonA, directiveId as others, now, taskIdAt } from "../support/directive.ts"
+import { created, daemonA, directiveId as others, now, ownerId, taskIdAt } from "../support/directive.ts"
 import { layerDatabase } from "../support/postgres.ts"
 import { archive, checked, exported, linesOf, lives, settled, write } from "./transcripts.ts"
 
@@ -143,6 +148,41 @@ describe("A directive that is removed", () => {
       assert.strictEqual(yield* finishRemoval(log, directiveId), 0)
       assert.lengthOf((yield* verifyLog(log)).removed, 1)
     })).pipe(Effect.provide(layer)))
+})
+
+describe("The actor of a directive that is removed under it", () => {
+  it.live("says that it is gone to its owner, and nothing to others", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      const directives = yield* Directives
+      const create = { _tag: "CreateDirective", ownerId, title: "Title", goal: "Goal" } as const
+      yield* directives.ask(others, create)
+      yield* directives.ask(others, { _tag: "ArchiveDirective" })
+      const verified = yield* verifyTranscript(
+        Stream.succeed(yield* exported({ _tag: "Directive", directiveId: others }))
+      )
+      yield* remove(log, others, verified)
+      // The actor still has what it was, in which it takes no commands either.
+      const still = yield* Effect.flip(directives.ask(others, { _tag: "StartDirective" }, { ownerId }))
+      assert.strictEqual(still._tag, "DirectiveInState")
+      yield* Effect.flatMap(Supervisor, (supervisor) => supervisor.stop(Directive.streamOf(others)))
+      for (const command of [create, { _tag: "ResumeDirective" } as const]) {
+        const error = yield* Effect.flip(directives.ask(others, command, { ownerId }))
+        assert.deepStrictEqual(error, new DirectiveGone({ directiveId: others, exported: verified.digest }))
+      }
+      const foreign = { ownerId: OwnerId.make("bob") }
+      const error = yield* Effect.flip(directives.ask(others, { _tag: "ResumeDirective" }, foreign))
+      assert.strictEqual(error._tag, "DirectiveNotFound")
+    }).pipe(
+      Effect.provide(
+        layerActors.pipe(
+          Layer.provideMerge(EventLog.layerMemory),
+          Layer.provideMerge(SecureRandom.layerWebCrypto),
+          Layer.provideMerge(Logger.layer([])),
+          Layer.fresh
+        )
+      )
+    ))
 })
 
 describe("A directive is not removed", () => {
