@@ -10,58 +10,58 @@ import { HashMap, Schema, SchemaRepresentation } from "effect"
 import { hash } from "node:crypto"
 import { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import * as Vocabulary from "../events/Vocabulary.ts"
-import type { Answered, State, Step, Task } from "./DirectiveState.ts"
+import type { Answered, HandOver, State, Step, Task } from "./DirectiveState.ts"
 import * as Codec from "./internal/codec.ts"
 import type { Dag, Level } from "./internal/dag.ts"
 
 export const snapshotVersion = 1
 
-const { plain } = Codec
+const { array, plain, struct, text } = Codec
 
-const step = Codec.struct<Step>({
-  id: plain,
+const step = struct<Step>({
+  id: text(),
   sequence: plain,
-  name: plain,
-  description: plain,
-  taskPlan: plain,
-  dependsOn: plain,
+  name: text(),
+  description: text(),
+  taskPlan: text(),
+  dependsOn: array(text()),
   orderIndex: plain,
   generation: plain,
-  status: plain,
+  status: text(),
   draft: plain,
   waitingOn: plain,
-  dependents: Codec.list(),
-  taskId: plain,
-  failure: plain,
+  dependents: Codec.list(text()),
+  taskId: text(),
+  failure: text(),
   merged: plain
 })
 
-const task = Codec.struct<Task>({
-  id: plain,
-  kind: plain,
-  name: plain,
-  plan: plain,
-  repositoryUrl: plain,
-  baseBranch: plain,
-  completionAction: plain,
-  continueFromTaskId: plain,
-  stepId: plain,
+const task = struct<Task>({
+  id: text(),
+  kind: text(),
+  name: text(),
+  plan: text(),
+  repositoryUrl: text(),
+  baseBranch: text(),
+  completionAction: text(),
+  continueFromTaskId: text(),
+  stepId: text(),
   revision: plain,
   generation: plain,
-  contents: plain,
-  status: plain,
-  handOvers: plain,
-  exclusions: plain,
+  contents: array(text()),
+  status: text(),
+  handOvers: array(struct<HandOver>({ handOver: plain, daemonId: text(), failed: plain, ignored: array(text()) })),
+  exclusions: array(struct<Task["exclusions"][number]>({ daemonId: text(), until: plain })),
   interrupting: plain,
   endedBy: plain,
-  reason: plain
+  reason: text()
 })
 
-const answered = Codec.struct<Answered>({ commandId: plain, command: plain, answer: plain })
+const answered = struct<Answered>({ commandId: text(), command: text(), answer: plain })
 
-const dag = Codec.struct<Dag>({
+const dag = struct<Dag>({
   open: Codec.heap,
-  levels: Codec.entries(Codec.struct<Level>({ open: plain, free: Codec.fifo() })),
+  levels: Codec.entries(struct<Level>({ open: plain, free: Codec.fifo(text()) })),
   counts: plain
 })
 
@@ -75,7 +75,7 @@ const large = {
 type Large = keyof typeof large
 const largeNames = Object.keys(large) as ReadonlyArray<Large>
 
-const head = Codec.struct<Omit<State, Large>>({
+const head = struct<Omit<State, Large>>({
   stream: plain,
   version: plain,
   id: plain,
@@ -97,11 +97,11 @@ const head = Codec.struct<Omit<State, Large>>({
   generation: plain,
   stepCount: plain,
   dag,
-  drafts: Codec.list(),
+  drafts: Codec.list(text()),
   addedByPlan: plain,
   skippedByPlan: plain,
-  taskless: Codec.fifo(),
-  waiting: Codec.fifo(),
+  taskless: Codec.fifo(text()),
+  waiting: Codec.fifo(text()),
   openTasks: plain,
   excludedUntil: plain,
   planningTaskId: plain,
@@ -110,38 +110,50 @@ const head = Codec.struct<Omit<State, Large>>({
   completionAttempts: plain,
   completionDueAt: plain,
   attention: plain,
-  answered: Codec.fifo()
+  answered: Codec.fifo(text())
 })
 
 /** How many steps, tasks, memories or answers are in a line. */
 const itemsPerLine = 500
 
+type Line = readonly [name: Large | "head", texts: ReadonlyArray<string>, items: ReadonlyArray<unknown>]
+
 function* encode(state: State): Generator<string> {
-  yield JSON.stringify(head.encode(state))
+  const texts = new Codec.Texts()
+  const line = (name: Large | "head", items: ReadonlyArray<unknown>): string =>
+    JSON.stringify([name, texts.takeAdded(), items] satisfies Line)
+  yield line("head", [head.encode(state, texts)])
   for (const name of largeNames) {
     const items: ReadonlyArray<unknown> = HashMap.toValues<unknown, unknown>(state[name])
     const { encode } = large[name].item as Codec.Codec<unknown>
     for (let start = 0; start < items.length; start += itemsPerLine) {
-      yield `\n${JSON.stringify([name, items.slice(start, start + itemsPerLine).map(encode)])}`
+      yield "\n"
+      yield line(name, items.slice(start, start + itemsPerLine).map((item) => encode(item, texts)))
     }
   }
 }
 
 const decode = (text: string): State => {
-  const [first, ...lines] = text.split("\n")
+  const texts: Array<string> = []
   const maps = Object.fromEntries(
     largeNames.map((name) => [name, HashMap.beginMutation(HashMap.empty<unknown, unknown>())])
   )
-  for (const line of lines) {
-    const [name, items] = JSON.parse(line) as readonly [Large, ReadonlyArray<unknown>]
+  let rest: Omit<State, Large> | undefined
+  for (const line of text.split("\n")) {
+    const [name, added, items] = JSON.parse(line) as Line
+    for (const one of added) texts.push(one)
+    if (name === "head") {
+      rest = head.decode(items[0], texts)
+      continue
+    }
     const { item, key } = large[name]
     for (const json of items) {
-      const value = (item as Codec.Codec<Readonly<Record<string, unknown>>>).decode(json)
+      const value = (item as Codec.Codec<Readonly<Record<string, unknown>>>).decode(json, texts)
       HashMap.set(maps[name]!, value[key], value)
     }
   }
   for (const map of Object.values(maps)) HashMap.endMutation(map)
-  return { ...head.decode(JSON.parse(first!)), ...maps as unknown as Pick<State, Large> }
+  return { ...rest!, ...maps as unknown as Pick<State, Large> }
 }
 
 const schemaHash = (): string => {
