@@ -214,6 +214,9 @@ export const createAnswersIndex = Effect.gen(function*() {
   )
 })
 
-/** The condition that this index serves: the answers in stream $1 to key $2. */
+/**
+ * The condition that this index serves: the answers in stream $1 to key $2. The order is one that no index has, so that
+ * the whole stream is not walked for the sake of it.
+ */
 export const answerIn = `stream = $1 AND ${hashOf("command_id")} = ${hashOf("$2")} AND command_id = $2 ` +
-  `AND type = 'CommandAnswered' ORDER BY version`
+  `AND type = 'CommandAnswered' ORDER BY version + 0`
