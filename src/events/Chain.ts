@@ -39,31 +39,61 @@ export const isText = (text: string): boolean => text.length !== 36 || !uuid.tes
 /** JSON in one form only: keys in the order of their code units, no white space (RFC 8785 for the values events have). */
 export const canonical = (value: Schema.Json): string => write(value, JSON.stringify)
 
-/** The same with every text replaced by its digest: what the chain covers. */
-const covered = (value: Schema.Json): string => write(value, writeCovered)
+/** As it is covered: every text but ids replaced by its digest. */
+const coveredText = (text: string): string => {
+  // An id has nothing that JSON would escape.
+  if (!isText(text)) return `"${text}"`
+  return text.length > shortMax ? digested(text) : remembered(digests, text, digested)
+}
 
-const writeCovered = (text: string): string => {
-  if (!isText(text)) return JSON.stringify(text)
+const digested = (text: string): string => {
   const { length, sha256 } = redacted(text).redacted
   return `{"redacted":{"length":${length},"sha256":"${sha256}"}}`
 }
 
-// Every event of a live append goes through here, so it makes no arrays that it can do without.
+// Every event of a live append goes through here. Most short texts come again and again: kinds, names, reasons.
+const shortMax = 64
+const digests = new Map<string, string>()
+const names = new Map<string, string>()
+const rememberedMax = 2_000
+
+const remembered = (memory: Map<string, string>, text: string, make: (text: string) => string): string => {
+  let made = memory.get(text)
+  if (made === undefined) {
+    if (memory.size >= rememberedMax) memory.clear()
+    memory.set(text, made = make(text))
+  }
+  return made
+}
+
 const write = (value: Schema.Json, writeText: (text: string) => string): string => {
   if (typeof value === "string") return writeText(value)
   if (value === null || typeof value !== "object") return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map((item) => write(item, writeText)).join()}]`
   // A text that was redacted before is covered as it was then.
-  const inner = isRedacted(value) ? JSON.stringify : writeText
-  const object = value as Readonly<Record<string, Schema.Json | undefined>>
+  return writeFields(value as Fields, isRedacted(value) ? JSON.stringify : writeText)
+}
+
+type Fields = Readonly<Record<string, Schema.Json | undefined>>
+
+const writeFields = (object: Fields, writeText: (text: string) => string, except?: string): string => {
   let fields = ""
-  for (const key of Object.keys(object).sort()) {
+  for (const key of sortedKeys(object)) {
     const field = object[key]
-    // JSON has no undefined, so neither is stored.
-    if (field === undefined) continue
-    fields += `${fields === "" ? "" : ","}${JSON.stringify(key)}:${write(field, inner)}`
+    // JSON has no undefined, so it is not stored either.
+    if (key === except || field === undefined) continue
+    if (fields !== "") fields += ","
+    fields += key.length > shortMax ? asName(key) : remembered(names, key, asName)
+    fields += write(field, writeText)
   }
   return `{${fields}}`
+}
+
+const asName = (key: string): string => `${JSON.stringify(key)}:`
+
+const sortedKeys = (object: Fields): ReadonlyArray<string> => {
+  const keys = Object.keys(object)
+  return keys.every((key, i) => i === 0 || keys[i - 1]! < key) ? keys : keys.sort()
 }
 
 /** An event as far as its hash covers it. Its version is its place in the chain. */
@@ -79,10 +109,13 @@ export interface Covered extends Cause {
 export const contentOf = (
   { at, causationId, commandId, correlationId, event, schemaVersion, stream }: Covered
 ): Hash => {
-  const { _tag, ...fields } = event
-  const about = [stream, _tag, schemaVersion, at, commandId ?? null, correlationId ?? null, causationId ?? null]
-  return sha256(`${JSON.stringify(about)}\n${sha256(covered(fields))}`)
+  const fields = writeFields(event as unknown as Fields, coveredText, "_tag")
+  const about = `${JSON.stringify(stream)},${JSON.stringify(event._tag)},${schemaVersion},${at}`
+  const cause = `${orNull(commandId)},${orNull(correlationId)},${orNull(causationId)}`
+  return sha256(`[${about},${cause}]\n${sha256(fields)}`)
 }
+
+const orNull = (id: string | undefined): string => id === undefined ? "null" : JSON.stringify(id)
 
 /** The hash of an event, from the hash before it and what it adds. */
 export const next = (before: Hash, content: Hash): Hash => sha256(Buffer.from(before + content, "hex"))

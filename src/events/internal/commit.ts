@@ -83,9 +83,9 @@ export const encode = (group: ReadonlyArray<Pending>): Encoded => {
     texts(events.map(({ data }) => data)),
     PgTypes.bytea(Buffer.from(events.map(({ content }) => content).join(""), "hex")),
     array(ordered.map(({ pending }) => BigInt(pending.at)), PgTypes.OID.int8),
-    texts(events.map(({ cause }) => cause.commandId ?? null)),
-    texts(events.map(({ cause }) => cause.correlationId ?? null)),
-    texts(events.map(({ cause }) => cause.causationId ?? null)),
+    ids(events.map(({ cause }) => cause.commandId)),
+    ids(events.map(({ cause }) => cause.correlationId)),
+    ids(events.map(({ cause }) => cause.causationId)),
     texts(claims.flatMap(({ streams }) => streams)),
     texts(claims.flatMap(({ owner, streams }) => streams.map(() => owner)))
   ]
@@ -94,7 +94,12 @@ export const encode = (group: ReadonlyArray<Pending>): Encoded => {
 
 const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
 const integers = (values: ReadonlyArray<number>) => array(values, PgTypes.OID.int4)
-const texts = (values: ReadonlyArray<string | null>) => array(values, PgTypes.OID.text)
+const texts = (values: ReadonlyArray<string>) => array(values, PgTypes.OID.text)
+/** Most appends have no ids of some kind, and that need not be said of each event. */
+const ids = (values: ReadonlyArray<string | undefined>) => {
+  const given = values.some((value) => value !== undefined) ? values.map((value) => value ?? null) : null
+  return Result.getOrThrow(PgTypes.array(given, PgTypes.OID.text))
+}
 
 export type Outcome = Exit.Exit<ReadonlyArray<RecordedEvent>, VersionConflict | StreamFenced>
 

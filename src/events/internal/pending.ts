@@ -43,8 +43,11 @@ export type Pending = PendingAppend | PendingClaim
 
 /** What a reader takes in one message; see `messageBytesMax` of the database. */
 const eventCharsMax = 16 * 1024 * 1024
-/** One statement carries about this much, or one append if that alone is larger. */
-const commitCharsMax = 8 * 1024 * 1024
+/**
+ * One statement carries about this much, or one append if that alone is larger: enough to make the rest of a commit cheap,
+ * and no more, so that those who are answered can prepare their next append while the database has another group to do.
+ */
+const commitCharsMax = 512 * 1024
 /** What the rest of an event takes: its type, its hash, its place. */
 const eventCharsMin = 100
 
