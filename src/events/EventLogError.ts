@@ -4,7 +4,8 @@ import { Effect, Schema } from "effect"
 /** A stream is not where an append takes it to be. Nothing was appended. */
 export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
   stream: Schema.String,
-  expected: Schema.Union([Schema.Int, Schema.Literals(["none", "exists", "any"])]),
+  /** As it was given, also where that is no version. */
+  expected: Schema.Union([Schema.Number, Schema.Literals(["none", "exists", "any"])]),
   actual: Schema.Int
 }) {
   override get message(): string {
@@ -15,7 +16,7 @@ export class VersionConflict extends Schema.TaggedError<VersionConflict>()("Vers
 /** Somebody else has claimed the stream since this append's owner did. Nothing was appended. */
 export class StreamFenced extends Schema.TaggedError<StreamFenced>()("StreamFenced", {
   stream: Schema.String,
-  epoch: Schema.Int,
+  epoch: Schema.Number,
   /** The epoch of whoever owns the stream now, 0 where nobody does. */
   current: Schema.Int
 }) {

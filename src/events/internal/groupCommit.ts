@@ -25,16 +25,7 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
     else Deferred.doneUnsafe(pending.reply, Exit.fail(error))
   }
 
-  const commit = Effect.fnUntraced(function*(group: ReadonlyArray<Pending.Pending>) {
-    const encoded = Commit.encode(group)
-    for (const pending of group) pending.sent = true
-    const answered = yield* Effect.exit(sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters))
-    if (Exit.isFailure(answered)) {
-      const cause = Cause.squash(answered.cause)
-      for (const pending of group) fail(pending, commitFailure(methodOf(pending))(cause))
-      return
-    }
-    const answer = answered.value[0]!
+  const settle = (encoded: Commit.Encoded, answer: Commit.Answer): number => {
     let head = 0
     for (const [i, outcome] of Commit.outcomes(encoded, answer).entries()) {
       if (Exit.isSuccess(outcome)) head = Math.max(head, outcome.value.at(-1)?.position ?? 0)
@@ -47,8 +38,26 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
       unsettled.delete(pending)
       Deferred.doneUnsafe(pending.reply, Exit.succeed(epochs))
     }
-    if (head > 0) yield* onCommit(head)
-  })
+    return head
+  }
+
+  const commit = Effect.fnUntraced(
+    function*(group: ReadonlyArray<Pending.Pending>) {
+      const encoded = Commit.encode(group)
+      for (const pending of group) pending.sent = true
+      const [answer] = yield* sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters)
+      const head = settle(encoded, answer!)
+      if (head > 0) yield* onCommit(head)
+    },
+    // Whatever goes wrong with a group, the next one is committed.
+    (committing, group) =>
+      Effect.catchCause(committing, (cause) =>
+        Effect.sync(() => {
+          for (const pending of group) {
+            if (unsettled.has(pending)) fail(pending, commitFailure(methodOf(pending))(Cause.squash(cause)))
+          }
+        }))
+  )
 
   // Runs after the committer below is gone: whoever still waits then would wait for ever.
   yield* Effect.addFinalizer(() =>
