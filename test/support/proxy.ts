@@ -1,0 +1,87 @@
+/**
+ * Stands between a client and PostgreSQL, and cuts the connection that carries a certain text at a certain moment: before
+ * the server has it, while the server is at work on it, or when it is committed and the client has yet to hear so.
+ */
+import { Deferred, Effect } from "effect"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createConnection, createServer, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+export type Moment = "before" | "during" | "after"
+
+interface Cut {
+  readonly text: string
+  readonly moment: Moment
+  readonly done: Deferred.Deferred<void>
+}
+
+export interface Place {
+  readonly host: string
+  readonly port: number
+}
+
+const socketOf = ({ host, port }: Place): string => join(host, `.s.PGSQL.${port}`)
+
+/** A place to connect to instead of the server, until the scope closes. */
+export const makeProxy = Effect.fnUntraced(function*(server: Place) {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "makima-proxy-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  )
+  const place: Place = { host: directory, port: server.port }
+  const sockets = new Set<Socket>()
+  let cut: Cut | undefined
+
+  const carry = (client: Socket) => {
+    const upstream = createConnection(socketOf(server))
+    const both = [client, upstream]
+    // Cut without a good-bye, as when a cable is pulled.
+    const sever = () => both.forEach((socket) => socket.destroy())
+    for (const socket of both) {
+      sockets.add(socket)
+      socket.on("error", sever).on("close", () => {
+        sockets.delete(socket)
+        sever()
+      })
+    }
+    let awaited: Cut | undefined
+    const finish = ({ done }: Cut) => {
+      sever()
+      Deferred.doneUnsafe(done, Effect.void)
+    }
+    client.on("data", (chunk) => {
+      const here = cut !== undefined && chunk.includes(cut.text) ? cut : undefined
+      if (here === undefined) return upstream.write(chunk)
+      cut = undefined
+      if (here.moment === "before") return finish(here)
+      if (here.moment === "after") awaited = here
+      return upstream.write(chunk, () => {
+        if (here.moment === "during") finish(here)
+      })
+    })
+    // The server answers once it has committed, so its answer is the moment after.
+    upstream.on("data", (chunk) => awaited === undefined ? client.write(chunk) : finish(awaited))
+  }
+
+  yield* Effect.acquireRelease(
+    Effect.callback<ReturnType<typeof createServer>>((resume) => {
+      const listening = createServer(carry)
+      listening.listen(socketOf(place), () => resume(Effect.succeed(listening)))
+    }),
+    (listening) =>
+      Effect.callback<void>((resume) => {
+        listening.close(() => resume(Effect.void))
+        for (const socket of sockets) socket.destroy()
+      })
+  )
+  return {
+    place,
+    /** Cuts the next connection that carries the text. The effect given waits until that has happened. */
+    cut: (moment: Moment, text: string) =>
+      Effect.map(Deferred.make<void>(), (done) => {
+        cut = { moment, text, done }
+        return Deferred.await(done)
+      })
+  }
+})
