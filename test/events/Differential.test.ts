@@ -77,7 +77,11 @@ const Commands = Arbitrary.flatMap(
 const eventOf = (event: typeof Event.Type): StoredEvent =>
   event._tag === "Fact"
     ? DirectiveEvent.cases.MemorySet.make({ key: "fact", value: event.value })
-    : DirectiveEvent.cases.CommandAnswered.make({ commandId: event.commandId, answer: event.answer })
+    // What JSON has no text for, which is -0, comes back as it is from memory alone.
+    : DirectiveEvent.cases.CommandAnswered.make({
+      commandId: event.commandId,
+      answer: JSON.parse(JSON.stringify(event.answer))
+    })
 
 type Log = EventLog["Service"]
 
