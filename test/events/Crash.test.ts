@@ -76,6 +76,7 @@ const write = Effect.fnUntraced(function*(log: Log, stream: string, tally: Tally
       assert.strictEqual(error._tag, "EventLogError", error.message) // What was sent before can be committed until the stream is claimed, and not afterwards.
       ;[epoch] = yield* again(log.claim([stream], "writer"))
       const found = (yield* again(log.streamHead(stream))).version
+      assert.include([version, version + 1], found, `${stream} has lost events`)
       if (error._tag === "EventLogError" && error.outcome === "nothing") assert.strictEqual(found, version)
       else tally.unknown[found === version ? "absent" : "there"] += 1
       version = found
@@ -122,15 +123,19 @@ const survives = Effect.fnUntraced(function*(signal: NodeJS.Signals) {
   const go = Effect.fnUntraced(function*(enough: (taken: number) => boolean) {
     for (let taken = 0; !enough(taken); taken++) acknowledged.push(yield* Queue.take(tally.acknowledged))
   })
-  for (let life = 0; life < lives; life++) {
+  const end = Effect.gen(function*() {
+    for (let life = 0; life < lives; life++) {
+      yield* go((taken) => taken === appendsPerLife)
+      const pid = postmaster(directory)!
+      process.kill(pid, signal)
+      yield* go(() => ![pid, undefined].includes(postmaster(directory)))
+    }
     yield* go((taken) => taken === appendsPerLife)
-    const pid = postmaster(directory)!
-    process.kill(pid, signal)
-    yield* go(() => ![pid, undefined].includes(postmaster(directory)))
-  }
-  yield* go((taken) => taken === appendsPerLife)
-  tally.isOver = true
-  const lengths = yield* Effect.forEach(writers, ({ fiber }) => Fiber.join(fiber))
+    tally.isOver = true
+  })
+  const written = Effect.forEach(writers, ({ fiber }) => Fiber.join(fiber), { concurrency: "unbounded" })
+  // A writer that finds something wrong is heard at once.
+  const [lengths] = yield* Effect.all([written, end], { concurrency: "unbounded" })
   acknowledged.push(...yield* Queue.clear(tally.acknowledged))
   yield* again(logs[0]!.append([{ stream: "end", expected: 0, events: facts("end") }], about))
 
