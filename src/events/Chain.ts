@@ -112,7 +112,7 @@ export const contentOf = (
   const fields = writeFields(event as unknown as Fields, coveredText, "_tag")
   const about = `${JSON.stringify(stream)},${JSON.stringify(event._tag)},${schemaVersion},${at}`
   const cause = `${orNull(commandId)},${orNull(correlationId)},${orNull(causationId)}`
-  return sha256(`[${about},${cause}]\n${sha256(fields)}`)
+  return sha256(`[${about},${cause}]\n${fields}`)
 }
 
 const orNull = (id: string | undefined): string => id === undefined ? "null" : JSON.stringify(id)

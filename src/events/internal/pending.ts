@@ -73,17 +73,8 @@ export const toAppend = (
 
 const toEvent = (stream: string, at: number, event: StoredEvent, cause: Cause): PendingEvent => {
   const schemaVersion = Vocabulary.versionOf(event)
-  const { causationId, commandId, correlationId } = cause
   // Here and not when it is committed: meanwhile the database has the commit before to do.
-  const content = Chain.contentOf({
-    stream,
-    schemaVersion,
-    at,
-    event,
-    ...(commandId !== undefined && { commandId }),
-    ...(correlationId !== undefined && { correlationId }),
-    ...(causationId !== undefined && { causationId })
-  })
+  const content = Chain.contentOf({ ...cause, stream, schemaVersion, at, event })
   return { schemaVersion, type: event._tag, data: toJson(event), content, cause }
 }
 
