@@ -1,7 +1,10 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
+    // Many tests wait for processes and for PostgreSQL, so one more than there are cores keeps all of them busy.
+    maxWorkers: availableParallelism() + 1,
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/support/setup.ts"],
     globalSetup: ["test/support/postgresServer.ts"],
