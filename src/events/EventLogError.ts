@@ -1,5 +1,5 @@
 /** What can keep events from being appended or read, apart from events that cannot be read (`Unreadable.ts`). */
-import { Effect, Schema } from "effect"
+import { Effect, Formatter, Predicate, Schema } from "effect"
 
 /** A stream is not where an append takes it to be. Nothing was appended. */
 export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
@@ -38,8 +38,11 @@ export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLog
   outcome: AppendOutcome.pipe(Schema.withConstructorDefault(Effect.succeed("nothing" as const)))
 }) {
   override get message(): string {
-    const why = this.cause instanceof Error ? this.cause.message : this.cause
     const doubt = this.outcome === "unknown" ? "; whether it was committed is not known" : ""
-    return `The event log failed to ${this.method}: ${why}${doubt}`
+    return `The event log failed to ${this.method}: ${reasonIn(this.cause)}${doubt}`
   }
 }
+
+/** What is said of it. Whatever shows errors may have made plain objects of them, which have no text of their own. */
+const reasonIn = (cause: unknown): string =>
+  Predicate.hasProperty(cause, "message") ? String(cause.message) : Formatter.format(cause)
