@@ -3,10 +3,10 @@
  * directives whose tasks the daemon had.
  */
 import { Context, Effect, Layer } from "effect"
-import { Daemons, type Session } from "../daemon/Daemons.ts"
 import type { DaemonEvent } from "../events/DaemonEvent.ts"
 import type { DaemonId, OwnerId } from "../events/Ids.ts"
 import * as Rules from "./DaemonRegistry.ts"
+import { Daemons, type Session } from "./Daemons.ts"
 import { Directives, failAbandoned } from "./DirectiveActor.ts"
 import type { Behaviour } from "./internal/loop.ts"
 import type { ActorUnavailable } from "./internal/mailbox.ts"

@@ -5,10 +5,10 @@
  * them daemons, the loop appends all of it at once, and `react` sends the frames.
  */
 import { Context, Effect, HashMap, Layer } from "effect"
-import { type Assignment, Daemons, type Place } from "../daemon/Daemons.ts"
 import { spawnTask } from "../daemon/spawnTask.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
+import { type Assignment, Daemons, type Place } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
 import { codec } from "./DirectiveSnapshot.ts"

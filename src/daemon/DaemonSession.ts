@@ -7,11 +7,11 @@
  */
 import { Context, Effect, Exit, Fiber, FiberSet, Option, Queue, Schedule, Scope, Semaphore } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
+import { type Assignment, Daemons, type Session } from "../actors/Daemons.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
 import type { Report } from "../actors/DirectiveCommand.ts"
 import type { ActorUnavailable } from "../actors/internal/mailbox.ts"
 import { daemonIdOf, type DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
-import { type Assignment, Daemons, type Session } from "./Daemons.ts"
 import type { DaemonFrame, ReportedStatus, ServerFrame } from "./Protocol.ts"
 import { TaskOutput } from "./TaskOutput.ts"
 

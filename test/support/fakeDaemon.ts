@@ -4,8 +4,8 @@
  */
 import { Effect, Queue } from "effect"
 import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
+import { Daemons, type Session } from "../../src/actors/Daemons.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
-import { Daemons, type Session } from "../../src/daemon/Daemons.ts"
 import type { ServerFrame, SpawnTask } from "../../src/daemon/Protocol.ts"
 import { daemonIdOf, type OwnerId } from "../../src/events/Ids.ts"
 

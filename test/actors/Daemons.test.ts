@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { type Assignment, Daemons, type Session, type Wanted } from "../../src/daemon/Daemons.ts"
+import { type Assignment, Daemons, type Session, type Wanted } from "../../src/actors/Daemons.ts"
 import { type DaemonId, daemonIdOf, DirectiveId, OwnerId, TaskId, uuidV5 } from "../../src/events/Ids.ts"
 
 const ownerId = OwnerId.make("ada")
