@@ -5,15 +5,13 @@
  */
 import { type Duration, Effect, Exit, Layer, ManagedRuntime, Option, Redacted, Schedule, Scope, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { DaemonRegistries } from "./actors/DaemonRegistryActor.ts"
-import { Daemons } from "./actors/Daemons.ts"
 import { Directives } from "./actors/DirectiveActor.ts"
 import type { CreateDirective, DirectiveAnswer, DirectiveCommand, NewStep } from "./actors/DirectiveCommand.ts"
-import { NodeName, PassivationMillis, Supervisor } from "./actors/SupervisorActor.ts"
+import { layerActors, reconcile, resume } from "./actors/layer.ts"
+import { NodeName, PassivationMillis } from "./actors/SupervisorActor.ts"
 import { TaskDirectory } from "./daemon/DaemonSession.ts"
 import * as FunctionDaemon from "./daemon/FunctionDaemon.ts"
 import type { SpawnTask } from "./daemon/Protocol.ts"
-import { TaskOutput } from "./daemon/TaskOutput.ts"
 import { EventLog, type RecordedEvent } from "./events/EventLog.ts"
 import { DirectiveId, directiveIdOf, OwnerId } from "./events/Ids.ts"
 import * as PostgresEventLog from "./events/PostgresEventLog.ts"
@@ -25,14 +23,10 @@ import { type View, view } from "./replay/StateAt.ts"
 import { settled, watch } from "./replay/Watch.ts"
 import { ApiKeys } from "./server/ApiKeys.ts"
 
+export { layerActors } from "./actors/layer.ts"
+
 /** Owners whose directives belong to one `makima run`: whoever else serves the log leaves them to it. */
 export const runOwnerPrefix = "run-"
-
-/** The actors on an event log: everything that happens to directives happens here. */
-export const layerActors = DaemonRegistries.layer.pipe(
-  Layer.provideMerge(Directives.layer),
-  Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer))
-)
 
 /** The event log, its snapshots, its read models and the API keys in PostgreSQL. */
 export const layerStore = Projections.layer.pipe(
@@ -55,38 +49,6 @@ const layerTaskDirectory = Layer.effect(
     ))
 )
 
-/** How many directives come up from the log at once. */
-const resumesAtOnce = 16
-
-/** Goes on with whatever the log says is under way. */
-const resume = Effect.gen(function*() {
-  const directives = yield* Directives
-  const registries = yield* DaemonRegistries
-  const readModel = yield* ReadModel
-  const active = yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix })
-  yield* Effect.forEach(new Set(active.map(({ ownerId }) => ownerId)), (ownerId) =>
-    registries.resume(ownerId).pipe(
-      Effect.catch((error) => Effect.logError(`The daemons of ${ownerId} were not resumed`, error))
-    ), { discard: true, concurrency: resumesAtOnce })
-  yield* Effect.forEach(active, ({ directiveId }) =>
-    directives.resume(directiveId).pipe(
-      // One directive's trouble never stops another's.
-      Effect.catch((error) => Effect.logError(`Directive ${directiveId} was not resumed`, error))
-    ), { discard: true, concurrency: resumesAtOnce })
-  if (active.length > 0) yield* Effect.logInfo(`${active.length} directives go on from the log`)
-})
-
-/** The safety net of spec section 3: looks whether anything was left lying. A healthy system leaves it nothing. */
-const reconcile = Effect.fnUntraced(function*(interval: Duration.Input) {
-  const directives = yield* Directives
-  const registries = yield* DaemonRegistries
-  yield* Effect.sleep(interval).pipe(
-    Effect.andThen(Effect.andThen(registries.reconcile, directives.reconcile)),
-    Effect.forever,
-    Effect.forkScoped
-  )
-})
-
 /** The whole runtime on a migrated database, without a server. */
 export const layerRuntime = (options: {
   /** What this process is called in the log. */
@@ -96,7 +58,10 @@ export const layerRuntime = (options: {
   readonly resume?: boolean
 }) =>
   Layer.effectDiscard(Effect.gen(function*() {
-    if (options.resume ?? true) yield* resume
+    if (options.resume ?? true) {
+      const readModel = yield* ReadModel
+      yield* resume(yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix }))
+    }
     yield* reconcile(options.reconcile ?? reconcileDefault)
   })).pipe(
     Layer.provideMerge(layerActors),

@@ -1,0 +1,46 @@
+/** The actors of one process put together, and how they go on from a log: with a database, in memory and in simulations. */
+import { type Duration, Effect, Layer } from "effect"
+import { TaskOutput } from "../daemon/TaskOutput.ts"
+import type { DirectiveId, OwnerId } from "../events/Ids.ts"
+import { DaemonRegistries } from "./DaemonRegistryActor.ts"
+import { Daemons } from "./Daemons.ts"
+import { Directives } from "./DirectiveActor.ts"
+import { Supervisor } from "./SupervisorActor.ts"
+
+/** The actors on an event log: everything that happens to directives happens here. */
+export const layerActors = DaemonRegistries.layer.pipe(
+  Layer.provideMerge(Directives.layer),
+  Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer))
+)
+
+/** How many directives come up from the log at once. */
+const resumesAtOnce = 16
+
+/** Goes on with what was under way: these directives, and the daemons of their owners. */
+export const resume = Effect.fnUntraced(function*(
+  active: ReadonlyArray<{ readonly directiveId: DirectiveId; readonly ownerId: OwnerId }>
+) {
+  const directives = yield* Directives
+  const registries = yield* DaemonRegistries
+  yield* Effect.forEach(new Set(active.map(({ ownerId }) => ownerId)), (ownerId) =>
+    registries.resume(ownerId).pipe(
+      Effect.catch((error) => Effect.logError(`The daemons of ${ownerId} were not resumed`, error))
+    ), { discard: true, concurrency: resumesAtOnce })
+  yield* Effect.forEach(active, ({ directiveId }) =>
+    directives.resume(directiveId).pipe(
+      // One directive's trouble never stops another's.
+      Effect.catch((error) => Effect.logError(`Directive ${directiveId} was not resumed`, error))
+    ), { discard: true, concurrency: resumesAtOnce })
+  if (active.length > 0) yield* Effect.logInfo(`${active.length} directives go on from the log`)
+})
+
+/** The safety net of spec section 3: looks whether anything was left lying. A healthy system leaves it nothing. */
+export const reconcile = Effect.fnUntraced(function*(interval: Duration.Input) {
+  const directives = yield* Directives
+  const registries = yield* DaemonRegistries
+  yield* Effect.sleep(interval).pipe(
+    Effect.andThen(Effect.andThen(registries.reconcile, directives.reconcile)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+})
