@@ -62,7 +62,7 @@ export class ReadModel extends Context.Service<ReadModel, {
   daemons(ownerId: string): Effect.Effect<ReadonlyArray<DaemonRow>, ReadModelError>
   /** The memories of a directive by key. */
   memories(ownerId: string, directiveId: string): Effect.Effect<Option.Option<ReadonlyArray<MemoryRow>>, ReadModelError>
-  /** Directives that may have something to do, oldest first: started and not archived, or with a task that is open. */
+  /** Directives that have something to do by themselves, oldest first: active, or with an open task or one that is due. */
   activeDirectives(options?: {
     /** Leaves out the owners whose ids begin so. */
     readonly exceptOwnerPrefix?: string
@@ -202,7 +202,8 @@ export class ReadModel extends Context.Service<ReadModel, {
                 sql`
               SELECT ${sql.literal(addressJson)} AS row FROM ${t.directives} d
               WHERE (
-                status NOT IN ('draft', 'archived')
+                status = 'active'
+                OR completion_due_at IS NOT NULL
                 OR EXISTS (SELECT FROM ${t.tasks} t WHERE t.directive_id = d.id AND t.ended_at IS NULL)
               ) ${
                   options?.exceptOwnerPrefix === undefined

@@ -262,11 +262,22 @@ describe("ReadModel", () => {
         yield* recordOf("active", created("active", "ada"), { _tag: "DirectiveStarted" })
         yield* recordOf("idle", created("idle", "bob"), { _tag: "DirectiveStarted" }, { _tag: "DirectiveIdled" })
         yield* recordOf("gone", created("gone", "bob"), { _tag: "DirectiveArchived" })
+        yield* recordOf("paused", created("paused", "bob"), { _tag: "DirectiveStarted" }, {
+          _tag: "DirectivePaused",
+          reason: "lunch"
+        })
+        yield* recordOf(
+          "due",
+          created("due", "bob"),
+          { _tag: "DirectiveStarted" },
+          { _tag: "DirectiveIdled" },
+          { _tag: "CompletionDelayed", attempt: 1, until: 1, reason: "no network" }
+        )
         yield* recordOf("going", ...withTask("going", "bob", open), { _tag: "DirectiveArchived" })
         yield* recordOf("run", created("run", "run-7"), { _tag: "DirectiveStarted" })
         const names = (found: ReadonlyArray<{ readonly directiveId: string }>) =>
           found.map(({ directiveId }) => directiveId)
-        const wanted = ["active", "idle", "going"].map(idOf)
+        const wanted = ["active", "due", "going"].map(idOf)
         assert.deepStrictEqual(names(yield* activeDirectives({ exceptOwnerPrefix: "run-" })), wanted)
         assert.deepStrictEqual(names(yield* activeDirectives()), [...wanted, idOf("run")])
         yield* recordOf("going", { _tag: "TaskInterrupted", taskId: open, reason: "archived" })
