@@ -58,7 +58,10 @@ export interface RecordedEvent<E extends StoredEvent | Unreadable = StoredEvent>
  */
 export type Expected = number | "none" | "exists" | "any"
 
-/** The part of an append that goes to one stream. A stream appears at most once in an append. */
+/**
+ * The part of an append that goes to one stream. A stream appears at most once in an append. A part without events says
+ * what has to be so for the others to be appended.
+ */
 export interface StreamAppend {
   readonly stream: string
   readonly expected: Expected
@@ -67,6 +70,12 @@ export interface StreamAppend {
   readonly events: ReadonlyArray<StoredEvent>
   /** What each of the events was caused by, where that is not the same for the whole append. */
   readonly causes?: ReadonlyArray<Cause>
+}
+
+/** A stream, and the epoch that it has to be in for something to be done. */
+export interface Fence {
+  readonly stream: string
+  readonly epoch: number
 }
 
 /** Which events a read gives. `after` and `before` are versions of a stream, or positions where all are read. */
@@ -98,9 +107,14 @@ export class EventLog extends Context.Service<EventLog, {
   ): Effect.Effect<ReadonlyArray<RecordedEvent>, VersionConflict | StreamFenced | EventLogError>
   /**
    * Takes streams over, whoever has them, and gives the epoch that begins with that in each. It answers when all
-   * earlier appends to them have been committed or never will be, so what is read afterwards is what there is.
+   * earlier appends to them have been committed or never will be, so what is read afterwards is what there is. With a
+   * fence, it takes them all or, if that is in another epoch, none.
    */
-  claim(streams: ReadonlyArray<string>, owner: string): Effect.Effect<ReadonlyArray<number>, EventLogError>
+  claim(
+    streams: ReadonlyArray<string>,
+    owner: string,
+    fence?: Fence
+  ): Effect.Effect<ReadonlyArray<number>, StreamFenced | EventLogError>
   /** The events of one stream up to now. It fails where an event cannot be read, after those before it. */
   read(stream: string, options?: ReadOptions): Stream.Stream<RecordedEvent, EventLogError | UnreadableEvent>
   /**

@@ -36,7 +36,7 @@ export const makeMortal = (log: EventLog["Service"], death: Death | undefined): 
         if (death.isCommitted) yield* Effect.uninterruptible(log.append(parts, about))
         return yield* die
       }),
-      claim: (streams, owner) => alive(log.claim(streams, owner)),
+      claim: (...claim) => alive(log.claim(...claim)),
       read: (stream, options) => Stream.unwrap(alive(Effect.sync(() => log.read(stream, options)))),
       readAll: (options) => Stream.unwrap(alive(Effect.sync(() => log.readAll(options))))
     }),

@@ -40,6 +40,7 @@ const Part = Schema.Struct({
   expected: oneOf("now", "now", "now", "lately", "none", "exists", "any", "any", 0, 1, 4, 3_000_000_000),
   /** Likewise. */
   epoch: optional(oneOf("now", "now", "lately", 0, 1)),
+  /** Without any, the part is a condition of the others. */
   events: few(Event, 4),
   /** Causes of their own for the events. */
   causes: optional(Schema.Tuple([CauseOf, CauseOf, CauseOf, CauseOf]))
@@ -60,7 +61,8 @@ const Command = Schema.Union([
   Schema.TaggedStruct("AppendTogether", { parts: Parts, about: CauseOf }),
   Schema.TaggedStruct("Claim", {
     streams: few(StreamName, 3),
-    owner: oneOf("ada", "grace")
+    owner: oneOf("ada", "grace"),
+    fence: optional(Schema.Struct({ stream: StreamName, epoch: oneOf("now", "now", "lately", 0, 1) }))
   }),
   Schema.TaggedStruct("Read", { stream: StreamName, options: Read }),
   Schema.TaggedStruct("ReadAll", { options: Read }),
@@ -85,11 +87,12 @@ const eventOf = (event: typeof Event.Type): StoredEvent =>
 
 type Log = EventLog["Service"]
 
+const given = <A extends string | number>(what: A, at: number) =>
+  what === "now" ? at : what === "lately" ? at - 1 : what as Exclude<A, "now" | "lately">
+
 /** An append as it is made to a log whose streams are where these are. */
 const partOf = Effect.fnUntraced(function*(log: Log, { causes, epoch, events, expected, stream }: typeof Part.Type) {
   const now = yield* log.streamHead(stream)
-  const given = <A extends string | number>(what: A, at: number) =>
-    what === "now" ? at : what === "lately" ? at - 1 : what as Exclude<A, "now" | "lately">
   return {
     stream,
     expected: given(expected, now.version),
@@ -110,8 +113,14 @@ const run = Effect.fnUntraced(function*(log: Log, command: Command, at: number) 
       if (command._tag === "Append") return yield* answerOf(log.append(parts, about))
       return yield* Effect.forEach(parts, (part) => answerOf(log.append([part], about)), { concurrency: "unbounded" })
     }
-    case "Claim":
-      return yield* answerOf(log.claim(command.streams, command.owner))
+    case "Claim": {
+      const { fence, owner, streams } = command
+      if (fence === undefined) return yield* answerOf(log.claim(streams, owner))
+      const { epoch } = yield* log.streamHead(fence.stream)
+      return yield* answerOf(
+        log.claim(streams, owner, { stream: fence.stream, epoch: given(fence.epoch, epoch) })
+      )
+    }
     case "Read":
       return yield* answerOf(Stream.runCollect(log.read(command.stream, command.options)))
     case "ReadAll":

@@ -1,5 +1,5 @@
 /** Why a log refuses what it is asked for, in one place for all implementations. */
-import type { Cause, Expected, StreamAppend } from "../EventLog.ts"
+import type { Cause, Expected, Fence, StreamAppend } from "../EventLog.ts"
 import { StreamFenced, VersionConflict } from "../EventLogError.ts"
 
 /** Why a part of an append is refused, if it is, by a stream that is at version `actual` in the epoch `current`. */
@@ -9,9 +9,14 @@ export const refusalOf = (
   current: number
 ): StreamFenced | VersionConflict | undefined => {
   // Who has lost the stream has nothing to expect of it.
-  if (epoch !== undefined && epoch !== current) return new StreamFenced({ stream, epoch, current })
+  const fenced = epoch === undefined ? undefined : fencedBy({ stream, epoch }, current)
+  if (fenced !== undefined) return fenced
   return meets(expected, actual) ? undefined : new VersionConflict({ stream, expected, actual })
 }
+
+/** Why nothing is done behind a fence whose stream is in the epoch `current`, if it is so. */
+export const fencedBy = ({ epoch, stream }: Fence, current: number): StreamFenced | undefined =>
+  epoch === current ? undefined : new StreamFenced({ stream, epoch, current })
 
 /** Whether a stream at version `actual` is where the append takes it to be. */
 export const meets = (expected: Expected, actual: number): boolean => {

@@ -1,37 +1,43 @@
 /** What one commit says to the database, as the arrays that `append_events` takes, and what its answer means. */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { Exit, Result } from "effect"
-import type { Expected, RecordedEvent } from "../EventLog.ts"
-import type { StreamFenced, VersionConflict } from "../EventLogError.ts"
-import { refusalOf } from "./check.ts"
+import type { Expected, Fence, RecordedEvent, StreamAppend } from "../EventLog.ts"
+import { StreamFenced, type VersionConflict } from "../EventLogError.ts"
+import { fencedBy, refusalOf } from "./check.ts"
 import { anyEpoch, expectedCodes } from "./eventLogSchema.ts"
 import type { Pending, PendingAppend, PendingClaim } from "./pending.ts"
 import { hex } from "./rows.ts"
 
 /**
  * For each part of the appends: where its stream was, its epoch, and the position before its first event unless it was
- * refused. For each event its hash, and for each claim its epoch.
+ * refused. For each event its hash, for each claimed stream its epoch unless that was refused, and the epochs of the guards.
  */
 export interface Answer {
   readonly actuals: ReadonlyArray<number> | null
   readonly currents: ReadonlyArray<number> | null
   readonly befores: ReadonlyArray<bigint | null> | null
   readonly hashes: ReadonlyArray<Uint8Array | null> | null
-  readonly epochs: ReadonlyArray<number> | null
+  readonly epochs: ReadonlyArray<number | null> | null
+  readonly guards: ReadonlyArray<number> | null
 }
 
-export const statement = `SELECT actuals, currents, befores, hashes, epochs FROM append_events(${
-  Array.from({ length: 18 }, (_, i) => `$${i + 1}`).join(", ")
+export const statement = `SELECT actuals, currents, befores, hashes, epochs, guards FROM append_events(${
+  Array.from({ length: 23 }, (_, i) => `$${i + 1}`).join(", ")
 })`
 
 const int4Max = 2 ** 31 - 1
+
+/** Those that are looked at one by one. The guard is looked at for the whole commit. */
+const placedParts = ({ appends, guard }: PendingAppend): ReadonlyArray<StreamAppend> =>
+  guard === undefined ? appends : appends.filter((part) => part !== guard)
 
 /** In the order of their rounds: who follows another in the same stream comes in a later round than that one. */
 const inRounds = (group: ReadonlyArray<PendingAppend>): ReadonlyArray<{ round: number; pending: PendingAppend }> => {
   const last = new Map<string, number>()
   const entries = group.map((pending) => {
-    const round = 1 + pending.appends.reduce((max, { stream }) => Math.max(max, last.get(stream) ?? 0), 0)
-    for (const { stream } of pending.appends) last.set(stream, round)
+    const parts = placedParts(pending)
+    const round = 1 + parts.reduce((max, { stream }) => Math.max(max, last.get(stream) ?? 0), 0)
+    for (const { stream } of parts) last.set(stream, round)
     return { round, pending }
   })
   return entries.sort((a, b) => a.round - b.round)
@@ -53,6 +59,8 @@ export interface Encoded {
   /** In the order in which the answer is about them. */
   readonly appends: ReadonlyArray<PendingAppend>
   readonly claims: ReadonlyArray<PendingClaim>
+  /** Where the epoch of a guard's stream is in the answer, counted from 1. */
+  readonly guards: ReadonlyMap<string, number>
 }
 
 /** The parameters of the statement, and whom its answer is about. */
@@ -60,8 +68,14 @@ export const encode = (group: ReadonlyArray<Pending>): Encoded => {
   const claims = group.filter(({ _tag }) => _tag === "Claim") as ReadonlyArray<PendingClaim>
   const ordered = inRounds(group.filter(({ _tag }) => _tag === "Append") as ReadonlyArray<PendingAppend>)
   const parts = ordered.flatMap(({ pending, round }, i) =>
-    pending.appends.map((part) => ({ ...part, round, append: i + 1 }))
+    placedParts(pending).map((part) => ({ ...part, round, append: i + 1 }))
   )
+  const guards = new Map<string, number>()
+  for (const { guard } of group) {
+    if (guard !== undefined && !guards.has(guard.stream)) guards.set(guard.stream, guards.size + 1)
+  }
+  const placeOf = (guard: Fence | undefined) => guard === undefined ? 0 : guards.get(guard.stream)!
+  const claimGuards = claims.flatMap(({ guard, streams }) => streams.map(() => guard))
   const events = ordered.flatMap(({ pending }) => pending.events)
   const starts: Array<number> = []
   const eventParts: Array<number> = []
@@ -87,9 +101,14 @@ export const encode = (group: ReadonlyArray<Pending>): Encoded => {
     ids(events.map(({ cause }) => cause.correlationId)),
     ids(events.map(({ cause }) => cause.causationId)),
     texts(claims.flatMap(({ streams }) => streams)),
-    texts(claims.flatMap(({ owner, streams }) => streams.map(() => owner)))
+    texts(claims.flatMap(({ owner, streams }) => streams.map(() => owner))),
+    texts([...guards.keys()]),
+    integers(ordered.map(({ pending }) => placeOf(pending.guard))),
+    integers(ordered.map(({ pending }) => epochCode(pending.guard?.epoch))),
+    integers(claimGuards.map(placeOf)),
+    integers(claimGuards.map((guard) => epochCode(guard?.epoch)))
   ]
-  return { parameters, appends: ordered.map(({ pending }) => pending), claims }
+  return { parameters, appends: ordered.map(({ pending }) => pending), claims, guards }
 }
 
 const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
@@ -104,29 +123,36 @@ const ids = (values: ReadonlyArray<string | undefined>) => {
 export type Outcome = Exit.Exit<ReadonlyArray<RecordedEvent>, VersionConflict | StreamFenced>
 
 /** What became of each append, in the order of `Encoded`. */
-export const outcomes = ({ appends }: Encoded, answer: Answer): ReadonlyArray<Outcome> => {
+export const outcomes = ({ appends, guards }: Encoded, answer: Answer): ReadonlyArray<Outcome> => {
   let part = 0
   let event = 0
   return appends.map((pending) => {
-    const outcome = outcomeOf(pending, answer, part, event)
-    part += pending.appends.length
+    const guard = pending.guard && fencedBy(pending.guard, epochAt(guards, answer, pending.guard))
+    const outcome = outcomeOf(pending, guard, answer, part, event)
+    part += placedParts(pending).length
     event += pending.events.length
     return outcome
   })
 }
 
+const epochAt = (guards: Encoded["guards"], answer: Answer, { stream }: Fence): number =>
+  answer.guards![guards.get(stream)! - 1]!
+
 const outcomeOf = (
-  { appends, at, events: pending }: PendingAppend,
+  append: PendingAppend,
+  guarded: StreamFenced | undefined,
   { actuals, befores, currents, hashes }: Answer,
   firstPart: number,
   firstEvent: number
 ): Outcome => {
-  for (const [i, part] of appends.entries()) {
-    const refusal = refusalOf(part, actuals![firstPart + i]!, currents![firstPart + i]!)
+  const { appends, at, events: pending, guard } = append
+  let place = firstPart
+  for (const part of appends) {
+    const refusal = part === guard ? guarded : refusalOf(part, actuals![place]!, currents![place++]!)
     if (refusal !== undefined) return Exit.fail(refusal)
   }
   const events: Array<RecordedEvent> = []
-  for (const [i, { events: given, stream }] of appends.entries()) {
+  for (const [i, { events: given, stream }] of placedParts(append).entries()) {
     const before = Number(befores![firstPart + i])
     const version = actuals![firstPart + i]!
     for (const [j, event] of given.entries()) {
@@ -147,8 +173,16 @@ const outcomeOf = (
   return Exit.succeed(events)
 }
 
-/** The epochs that each claim has begun, in the order of `Encoded`. */
-export const epochs = ({ claims }: Encoded, answer: Answer): ReadonlyArray<ReadonlyArray<number>> => {
+/** The epochs that each claim has begun, or why it has not, in the order of `Encoded`. */
+export const claimed = (
+  { claims, guards }: Encoded,
+  answer: Answer
+): ReadonlyArray<Exit.Exit<ReadonlyArray<number>, StreamFenced>> => {
   let first = 0
-  return claims.map(({ streams }) => (answer.epochs ?? []).slice(first, first += streams.length))
+  return claims.map(({ guard, streams }) => {
+    const epochs = (answer.epochs ?? []).slice(first, first += streams.length)
+    const begun = epochs.filter((epoch) => epoch !== null)
+    if (guard === undefined || begun.length === streams.length) return Exit.succeed(begun)
+    return Exit.fail(new StreamFenced({ ...guard, current: epochAt(guards, answer, guard) }))
+  })
 }

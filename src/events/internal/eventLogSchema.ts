@@ -55,9 +55,13 @@ const createTables = [
  * round has each stream at most once, so that one statement serves all of it; an append to a stream that an earlier one
  * in the group is about is in a later round.
  *
+ * Appends and claimed streams may have a guard: a stream, by its place in `guard_streams`, and the epoch that it has to
+ * be in; 0 is none. A whole process has the same one as a rule, so that it is looked up once a commit.
+ *
  * Answers, for each part, with the version its stream was at and its epoch, and with the position before its first event,
- * which is null where the append was refused; with the hashes of the events, null where the append was refused; and with
- * the epochs of the claims. A refused append writes nothing, and the others do not notice.
+ * which is null where the append was refused; with the hashes of the events, null where the append was refused; with the
+ * epochs of the claims, null where one was refused; and with the epochs of the guards. What is refused writes nothing, and
+ * the others do not notice.
  */
 const createFunction = `
 CREATE FUNCTION append_events(
@@ -67,7 +71,10 @@ CREATE FUNCTION append_events(
   event_parts integer[], event_types text[], event_versions integer[], event_data text[], contents bytea,
   append_times bigint[], command_ids text[], correlation_ids text[], causation_ids text[],
   claimed_streams text[], claimants text[],
-  OUT actuals integer[], OUT currents integer[], OUT befores bigint[], OUT hashes bytea[], OUT epochs integer[]
+  guard_streams text[], append_guards integer[], append_guard_epochs integer[],
+  claim_guards integer[], claim_guard_epochs integer[],
+  OUT actuals integer[], OUT currents integer[], OUT befores bigint[], OUT hashes bytea[], OUT epochs integer[],
+  OUT guards integer[]
 )
 LANGUAGE plpgsql
 -- The plans that are right for a log of any size, made once a connection.
@@ -84,13 +91,19 @@ DECLARE
   round_hashes bytea[];
   part integer;
   next_append integer;
+  guard integer;
   accepted boolean;
   hash bytea;
 BEGIN
   -- Held until the commit is visible: positions have no gaps and grow in the order of the commits, whoever commits.
   PERFORM pg_advisory_xact_lock(${appendLockKey});
+  guards := epochs_of(guard_streams);
   IF cardinality(claimed_streams) > 0 THEN
-    epochs := claim_streams(claimed_streams, claimants);
+    epochs := claim_streams(claimed_streams, claimants, (
+      SELECT array_agg(c.guard = 0 OR guards[c.guard] = c.epoch ORDER BY c.number)
+      FROM unnest(claim_guards, claim_guard_epochs) WITH ORDINALITY AS c (guard, epoch, number)
+    ));
+    guards := epochs_of(guard_streams);
   END IF;
 
   SELECT coalesce(max(e.position), 0) INTO head_before FROM events e;
@@ -125,7 +138,8 @@ BEGIN
     part := round_start;
     WHILE part <= round_end LOOP
       next_append := part;
-      accepted := true;
+      guard := append_guards[part_appends[part]];
+      accepted := guard = 0 OR guards[guard] = append_guard_epochs[part_appends[part]];
       WHILE next_append <= round_end AND part_appends[next_append] = part_appends[part] LOOP
         accepted := accepted
           AND part_epochs[next_append] IN (${anyEpoch}, currents[next_append])
@@ -180,27 +194,40 @@ BEGIN
 END
 $$`
 
+/** Not where `allowed` says no. */
 const createClaimFunction = `
-CREATE FUNCTION claim_streams(streams text[], owners text[]) RETURNS integer[]
+CREATE FUNCTION claim_streams(streams text[], owners text[], allowed boolean[]) RETURNS integer[]
 LANGUAGE sql
 AS $$
   WITH given AS (
     SELECT stream, owner, number,
       row_number() OVER (PARTITION BY stream ORDER BY number) AS nth, count(*) OVER (PARTITION BY stream) AS times
-    FROM unnest(streams, owners) WITH ORDINALITY AS c (stream, owner, number)
+    FROM unnest(streams, owners, allowed) WITH ORDINALITY AS c (stream, owner, allowed, number)
+    WHERE c.allowed
   ), taken AS (
     INSERT INTO stream_owners AS o (stream, epoch, owner)
     SELECT stream, times, owner FROM given WHERE nth = times
     ON CONFLICT (stream) DO UPDATE SET epoch = o.epoch + excluded.epoch, owner = excluded.owner
     RETURNING o.stream, o.epoch
   )
-  SELECT array_agg((taken.epoch - given.times + given.nth)::integer ORDER BY given.number)
-  FROM given JOIN taken USING (stream)
+  SELECT array_agg((taken.epoch - given.times + given.nth)::integer ORDER BY c.number)
+  FROM unnest(streams) WITH ORDINALITY AS c (stream, number)
+  LEFT JOIN (given JOIN taken USING (stream)) USING (number)
+$$`
+
+const createEpochsFunction = `
+CREATE FUNCTION epochs_of(streams text[]) RETURNS integer[]
+LANGUAGE sql STRICT
+AS $$
+  SELECT array_agg(coalesce((SELECT o.epoch FROM stream_owners o WHERE o.stream = s.stream), 0) ORDER BY s.number)
+  FROM unnest(streams) WITH ORDINALITY AS s (stream, number)
 $$`
 
 export const createEventLog = Effect.gen(function*() {
   const sql = yield* SqlClient
-  for (const statement of [...createTables, createClaimFunction, createFunction]) yield* sql.unsafe(statement)
+  for (const statement of [...createTables, createEpochsFunction, createClaimFunction, createFunction]) {
+    yield* sql.unsafe(statement)
+  }
 })
 
 // Idempotency keys may be of any length, and the entries of an index may not.

@@ -2,7 +2,7 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Cause, Deferred, Effect, Exit, Queue } from "effect"
 import type { EventLog, RecordedEvent } from "../EventLog.ts"
-import { EventLogError } from "../EventLogError.ts"
+import { EventLogError, type StreamFenced } from "../EventLogError.ts"
 import { malformation, nameMalformation } from "./check.ts"
 import * as Commit from "./commit.ts"
 import { commitFailure, refused } from "./failure.ts"
@@ -33,10 +33,10 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
       unsettled.delete(pending)
       Deferred.doneUnsafe(pending.reply, outcome)
     }
-    for (const [i, epochs] of Commit.epochs(encoded, answer).entries()) {
+    for (const [i, claimed] of Commit.claimed(encoded, answer).entries()) {
       const pending = encoded.claims[i]!
       unsettled.delete(pending)
-      Deferred.doneUnsafe(pending.reply, Exit.succeed(epochs))
+      Deferred.doneUnsafe(pending.reply, claimed)
     }
     return head
   }
@@ -107,12 +107,12 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
     return yield* oversized === undefined ? wait(pending) : refused("append", oversized)
   })
 
-  const claim: EventLog["Service"]["claim"] = Effect.fnUntraced(function*(streams, owner) {
-    const malformed = nameMalformation(streams, [owner])
+  const claim: EventLog["Service"]["claim"] = Effect.fnUntraced(function*(streams, owner, fence) {
+    const malformed = nameMalformation(fence === undefined ? streams : [...streams, fence.stream], [owner])
     if (malformed !== undefined) return yield* refused("claim", malformed)
     if (streams.length === 0) return []
-    const reply = yield* Deferred.make<ReadonlyArray<number>, EventLogError>()
-    return yield* wait(Pending.toClaim(streams, owner, reply))
+    const reply = yield* Deferred.make<ReadonlyArray<number>, StreamFenced | EventLogError>()
+    return yield* wait(Pending.toClaim(streams, owner, fence, reply))
   })
 
   return { append, claim }

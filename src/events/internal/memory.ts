@@ -1,10 +1,10 @@
 /** The event log in memory: the same promises as the durable one, for as long as the process lives. */
 import { Effect, PubSub, Stream } from "effect"
 import * as Chain from "../Chain.ts"
-import type { Cause, EventLog, ReadOptions, RecordedEvent, StreamAppend } from "../EventLog.ts"
+import type { Cause, EventLog, Fence, ReadOptions, RecordedEvent, StreamAppend } from "../EventLog.ts"
 import { type LoggedEvent, untilUnreadable } from "../Unreadable.ts"
 import * as Vocabulary from "../Vocabulary.ts"
-import { malformation, nameMalformation, refusalOf } from "./check.ts"
+import { fencedBy, malformation, nameMalformation, refusalOf } from "./check.ts"
 import { refused } from "./failure.ts"
 import { follow } from "./follow.ts"
 
@@ -47,9 +47,12 @@ export const makeMemory = Effect.fnUntraced(
       }
     )
 
-    const claim = Effect.fnUntraced(function*(streams: ReadonlyArray<string>, owner: string) {
-      const malformed = nameMalformation(streams, [owner])
+    const claim = Effect.fnUntraced(function*(streams: ReadonlyArray<string>, owner: string, fence?: Fence) {
+      const malformed = nameMalformation(fence === undefined ? streams : [...streams, fence.stream], [owner])
       if (malformed !== undefined) return yield* refused("claim", malformed)
+      if (streams.length === 0) return []
+      const refusal = fence && fencedBy(fence, epochOf(fence.stream))
+      if (refusal !== undefined) return yield* refusal
       return streams.map((stream) => {
         const epoch = epochOf(stream) + 1
         owners.set(stream, { epoch, owner })

@@ -1,7 +1,7 @@
 /** What waits for the next commit: appends, already in the form in which they are stored, and claims. */
 import type { Deferred } from "effect"
 import * as Chain from "../Chain.ts"
-import type { Cause, RecordedEvent, StoredEvent, StreamAppend } from "../EventLog.ts"
+import type { Cause, Fence, RecordedEvent, StoredEvent, StreamAppend } from "../EventLog.ts"
 import type { EventLogError, StreamFenced, VersionConflict } from "../EventLogError.ts"
 import * as Vocabulary from "../Vocabulary.ts"
 
@@ -20,6 +20,8 @@ interface Waiting<A, E> {
 export interface PendingAppend extends Waiting<ReadonlyArray<RecordedEvent>, AppendError> {
   readonly _tag: "Append"
   readonly appends: ReadonlyArray<StreamAppend>
+  /** That part which is only about an epoch, if there is one: it has no place among the others. */
+  readonly guard: Fence | undefined
   readonly at: number
   /** Of all parts, one after another. */
   readonly events: ReadonlyArray<PendingEvent>
@@ -33,10 +35,11 @@ export interface PendingEvent {
   readonly cause: Cause
 }
 
-export interface PendingClaim extends Waiting<ReadonlyArray<number>, EventLogError> {
+export interface PendingClaim extends Waiting<ReadonlyArray<number>, StreamFenced | EventLogError> {
   readonly _tag: "Claim"
   readonly streams: ReadonlyArray<string>
   readonly owner: string
+  readonly guard: Fence | undefined
 }
 
 export type Pending = PendingAppend | PendingClaim
@@ -68,8 +71,12 @@ export const toAppend = (
       events.push(pending)
     }
   }
-  return { _tag: "Append", appends, at, events, size, reply, sent: false, abandoned: false }
+  const guard = appends.length > 1 ? appends.find(isGuard) : undefined
+  return { _tag: "Append", appends, guard, at, events, size, reply, sent: false, abandoned: false }
 }
+
+const isGuard = (part: StreamAppend): part is StreamAppend & Fence =>
+  part.events.length === 0 && part.expected === "any" && part.epoch !== undefined
 
 const toEvent = (stream: string, at: number, event: StoredEvent, cause: Cause): PendingEvent => {
   const schemaVersion = Vocabulary.versionOf(event)
@@ -81,10 +88,11 @@ const toEvent = (stream: string, at: number, event: StoredEvent, cause: Cause): 
 export const toClaim = (
   streams: ReadonlyArray<string>,
   owner: string,
+  guard: Fence | undefined,
   reply: PendingClaim["reply"]
 ): PendingClaim => {
   const size = streams.reduce((sum, stream) => sum + stream.length + owner.length, 0)
-  return { _tag: "Claim", streams, owner, size, reply, sent: false, abandoned: false }
+  return { _tag: "Claim", streams, owner, guard, size, reply, sent: false, abandoned: false }
 }
 
 /** Why it is too large for the database, if it is: an error in a statement would fail everybody in its group. */

@@ -65,6 +65,68 @@ export const ownership: ReadonlyArray<Case> = [
     assert.deepEqual(yield* readValues(stream), ["a", "b"])
   }),
 
+  holds("takes a part without events for a condition of the others, and adds nothing to its stream", function*() {
+    const log = yield* EventLog
+    const name = yield* names
+    const [stream, guard] = [name("guarded"), name("guard")]
+    const epoch = yield* claim(guard, "one")
+    const appendBehind = (version: number, ...values: ReadonlyArray<string>) =>
+      log.append([
+        { stream, expected: version, events: facts(...values) },
+        { stream: guard, expected: "any", epoch, events: [] }
+      ], about)
+    assert.equal((yield* appendBehind(0, "a", "b")).length, 2)
+    assert.deepEqual((yield* together(["c", "d"], (value, i) => appendBehind(2 + i, value))).map(tagOf), [
+      "Success",
+      "Success"
+    ])
+    const current = yield* claim(guard, "two")
+    const start = yield* head
+    assert.deepEqual(yield* fenceOf(appendBehind(4, "never")), { stream: guard, epoch, current })
+    assert.equal(yield* head, start)
+    assert.deepEqual(yield* readValues(stream), ["a", "b", "c", "d"])
+    assert.deepEqual(yield* readValues(guard), [])
+    assert.equal((yield* log.streamHead(guard)).version, 0)
+  }),
+
+  holds("has many appends behind one fence at once, beside others behind none and behind one that fell", function*() {
+    const log = yield* EventLog
+    const name = yield* names
+    const fences = yield* log.claim([name("stands"), name("falls")], "one")
+    yield* claim(name("falls"), "two")
+    const results = yield* together(numbered("stream", 60), (stream, i) =>
+      log.append([
+        { stream: name(stream), expected: "none", events: facts(stream) },
+        ...i % 3 === 0
+          ? []
+          : [{
+            stream: name(i % 3 === 1 ? "stands" : "falls"),
+            expected: "any" as const,
+            epoch: fences[i % 3 - 1]!,
+            events: []
+          }]
+      ], about))
+    assert.deepEqual(results.map(tagOf), results.map((_, i) => i % 3 === 2 ? "StreamFenced" : "Success"))
+    assert.deepEqual(yield* readValues(name("stream1")), ["stream1"])
+    assert.deepEqual(yield* readValues(name("stream2")), [])
+  }),
+
+  holds("claims streams behind a fence only while that stands", function*() {
+    const log = yield* EventLog
+    const name = yield* names
+    const streams = [name("x"), name("y")]
+    const guard = name("fence")
+    const epoch = yield* claim(guard, "one")
+    assert.deepEqual(yield* log.claim(streams, "one", { stream: guard, epoch }), [1, 1])
+    const current = yield* claim(guard, "two")
+    const fallen = log.claim(streams, "one", { stream: guard, epoch })
+    const results = yield* together([fallen, log.claim(streams, "two", { stream: guard, epoch: current })], (it) => it)
+    assert.deepEqual(results.map(tagOf), ["StreamFenced", "Success"])
+    assert.deepEqual(yield* fenceOf(fallen), { stream: guard, epoch, current })
+    assert.deepEqual((yield* log.streamHead(streams[0]!)).owner, "two")
+    assert.deepEqual((yield* log.streamHead(streams[1]!)).epoch, 2)
+  }),
+
   holds("shows nothing of an append to several streams if one of them was lost", function*() {
     const log = yield* EventLog
     const name = yield* names
