@@ -7,21 +7,10 @@
 import { Context, Effect, Layer } from "effect"
 import type { ServerFrame } from "../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
-import {
-  assign,
-  type Assignment,
-  emptyFleet,
-  type Entry,
-  type Fleet,
-  leaveLine,
-  newEntry,
-  offerRoom,
-  type Place,
-  type Session,
-  type Wanted
-} from "./internal/slots.ts"
+import * as Slots from "./internal/slots.ts"
+import type { Assignment, Entry, Fleet, Held, Place, Session, Wanted } from "./internal/slots.ts"
 
-export type { Assignment, Place, Session, Wanted }
+export type { Assignment, Held, Place, Session, Wanted }
 
 export class Daemons extends Context.Service<Daemons, {
   /** Takes the place of an earlier session of the same daemon, which is closed. It gets tasks when it is ready. */
@@ -31,8 +20,9 @@ export class Daemons extends Context.Service<Daemons, {
   /** False when another session has taken its place already. */
   disconnect(session: Session): boolean
   /**
-   * Gives daemons to the first of the wanted tasks, the least loaded first. If more is wanted than there is room for,
-   * `wake` is called once there is. The slots of the `ending` tasks count as free, for this directive only: until it is
+   * Gives daemons to the first of the wanted tasks, the least loaded first: as many as there is room for when nobody else
+   * waits, else one when it is the turn of this directive. If more is wanted, `wake` is called when its turn comes, with
+   * a slot kept for it until it asks. The slots of the `ending` tasks count as free, for this directive only: until it is
    * in the log that they end, and they are released, nobody else gets their place.
    */
   assign(
@@ -50,7 +40,7 @@ export class Daemons extends Context.Service<Daemons, {
   restore(
     ownerId: OwnerId,
     directiveId: DirectiveId,
-    held: Iterable<Assignment & { readonly daemonId: DaemonId }>
+    held: Iterable<Held>
   ): void
   /** A directive does not run: what it holds stays, but nobody waits until it has had its turn. */
   withdraw(ownerId: OwnerId, directiveId: DirectiveId): void
@@ -62,12 +52,14 @@ export class Daemons extends Context.Service<Daemons, {
   finished(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
   /** A daemon that is away stays away too long: its tasks are taken from it. It may still be at them when it is back. */
   lose(ownerId: OwnerId, daemonId: DaemonId): void
-  /** What is still assigned to lost daemons. */
-  abandoned(ownerId: OwnerId): ReadonlyArray<Assignment & { readonly daemonId: DaemonId }>
+  /** What is still assigned to lost daemons: of one directive, or of all. */
+  abandoned(ownerId: OwnerId, directiveId?: DirectiveId): ReadonlyArray<Held>
   /** A report of a task is on its way to its directive, until the answer is called. */
   reporting(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): () => void
   /** Whether the daemon has said something of the task that its directive does not know yet. */
   isReporting(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): boolean
+  /** A task that is assigned to a daemon. */
+  assignment(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): Assignment | undefined
   /** What is assigned to a daemon. */
   assignments(ownerId: OwnerId, daemonId: DaemonId): ReadonlyArray<Assignment>
   /** Asks a daemon to stop a task, now or when it is back. */
@@ -81,15 +73,20 @@ export class Daemons extends Context.Service<Daemons, {
     const fleets = new Map<OwnerId, Fleet>()
 
     const fleetOf = (ownerId: OwnerId): Fleet => {
-      const fleet = fleets.get(ownerId) ?? emptyFleet()
+      const fleet = fleets.get(ownerId) ?? Slots.emptyFleet()
       fleets.set(ownerId, fleet)
       return fleet
     }
-    const entryOf = (ownerId: OwnerId, daemonId: DaemonId): Entry => {
-      const { daemons } = fleetOf(ownerId)
-      const entry = daemons.get(daemonId) ?? newEntry()
-      daemons.set(daemonId, entry)
-      return entry
+    const entryOf = (ownerId: OwnerId, daemonId: DaemonId): Entry => Slots.entryOf(fleetOf(ownerId), daemonId)
+
+    /** Changes what is known of a daemon; whoever waits for the room that comes of it is woken. */
+    const change = <A>(ownerId: OwnerId, daemonId: DaemonId, make: (entry: Entry, fleet: Fleet) => A): A => {
+      const fleet = fleetOf(ownerId)
+      const entry = Slots.entryOf(fleet, daemonId)
+      const made = make(entry, fleet)
+      Slots.recount(fleet, entry)
+      Slots.serve(fleet)
+      return made
     }
 
     const send = (ownerId: OwnerId, daemonId: DaemonId, frame: ServerFrame) =>
@@ -98,74 +95,80 @@ export class Daemons extends Context.Service<Daemons, {
     return Daemons.of({
       connect: (session) =>
         Effect.suspend(() => {
-          const entry = entryOf(session.ownerId, session.daemonId)
-          const before = entry.session
-          entry.session = session
-          entry.isReady = false
-          entry.isLost = false
+          const before = change(session.ownerId, session.daemonId, (entry) => {
+            const { session: before } = entry
+            entry.session = session
+            entry.isReady = false
+            entry.isLost = false
+            return before
+          })
           return before === undefined ? Effect.void : before.close
         }),
-      ready: (session) => {
-        const entry = entryOf(session.ownerId, session.daemonId)
-        if (entry.session !== session || entry.isReady) return
-        entry.isReady = true
-        offerRoom(fleetOf(session.ownerId))
-      },
-      disconnect: (session) => {
-        const entry = entryOf(session.ownerId, session.daemonId)
-        if (entry.session !== undefined && entry.session !== session) return false
-        entry.session = undefined
-        entry.isReady = false
-        return true
-      },
+      ready: (session) =>
+        change(session.ownerId, session.daemonId, (entry) => {
+          if (entry.session === session) entry.isReady = true
+        }),
+      disconnect: (session) =>
+        change(session.ownerId, session.daemonId, (entry) => {
+          if (entry.session !== undefined && entry.session !== session) return false
+          entry.session = undefined
+          entry.isReady = false
+          return true
+        }),
       assign: (ownerId, directiveId, wanted, wake, ending = []) =>
-        assign(fleetOf(ownerId), directiveId, wanted, wake, ending),
+        Slots.assign(fleetOf(ownerId), directiveId, wanted, wake, ending),
       release: (ownerId, daemonId, taskId) => {
-        if (entryOf(ownerId, daemonId).tasks.delete(taskId)) offerRoom(fleetOf(ownerId))
+        change(ownerId, daemonId, (entry, fleet) => Slots.letGo(fleet, entry, taskId))
       },
-      drain: (ownerId, daemonId, taskId) => {
-        const { foreign, tasks } = entryOf(ownerId, daemonId)
-        if (tasks.delete(taskId)) foreign.add(taskId)
-      },
+      drain: (ownerId, daemonId, taskId) =>
+        change(ownerId, daemonId, (entry, fleet) => {
+          if (Slots.letGo(fleet, entry, taskId)) Slots.addForeign(entry, taskId)
+        }),
       restore: (ownerId, directiveId, held) => {
         const fleet = fleetOf(ownerId)
-        leaveLine(fleet, directiveId)
-        for (const { tasks } of fleet.daemons.values()) {
-          for (const assignment of tasks.values()) {
-            if (assignment.directiveId === directiveId) tasks.delete(assignment.taskId)
-          }
+        Slots.leaveLine(fleet, directiveId)
+        const changed = new Set<Entry>()
+        for (const { daemonId, taskId } of fleet.held.get(directiveId) ?? []) {
+          const entry = Slots.entryOf(fleet, daemonId)
+          Slots.letGo(fleet, entry, taskId)
+          changed.add(entry)
         }
         for (const { daemonId, ...assignment } of held) {
-          entryOf(ownerId, daemonId).tasks.set(assignment.taskId, assignment)
+          const entry = Slots.entryOf(fleet, daemonId)
+          Slots.hold(fleet, entry, assignment)
+          changed.add(entry)
         }
-        offerRoom(fleet)
+        for (const entry of changed) Slots.recount(fleet, entry)
+        Slots.serve(fleet)
       },
       withdraw: (ownerId, directiveId) => {
         const fleet = fleetOf(ownerId)
-        leaveLine(fleet, directiveId)
-        offerRoom(fleet)
+        Slots.leaveLine(fleet, directiveId)
+        Slots.serve(fleet)
       },
-      foreign: (ownerId, daemonId, tasks) => {
-        const { foreign } = entryOf(ownerId, daemonId)
-        foreign.clear()
-        for (const taskId of tasks) foreign.add(taskId)
-        offerRoom(fleetOf(ownerId))
-      },
+      foreign: (ownerId, daemonId, tasks) =>
+        change(ownerId, daemonId, (entry) => {
+          const now = new Set(tasks)
+          for (const taskId of entry.foreign) if (!now.has(taskId)) Slots.removeForeign(entry, taskId)
+          for (const taskId of now) Slots.addForeign(entry, taskId)
+        }),
       isForeign: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).foreign.has(taskId),
       finished: (ownerId, daemonId, taskId) => {
-        if (entryOf(ownerId, daemonId).foreign.delete(taskId)) offerRoom(fleetOf(ownerId))
+        change(ownerId, daemonId, (entry) => Slots.removeForeign(entry, taskId))
       },
-      lose: (ownerId, daemonId) => {
-        const entry = entryOf(ownerId, daemonId)
-        // It came back while its loss was recorded, and keeps what it has.
-        if (entry.session !== undefined) return
-        entry.isLost = true
-        for (const taskId of entry.tasks.keys()) entry.foreign.add(taskId)
+      lose: (ownerId, daemonId) =>
+        change(ownerId, daemonId, (entry) => {
+          // It came back while its loss was recorded, and keeps what it has.
+          if (entry.session !== undefined) return
+          entry.isLost = true
+          for (const taskId of entry.tasks.keys()) Slots.addForeign(entry, taskId)
+        }),
+      abandoned: (ownerId, directiveId) => {
+        const { daemons, held } = fleetOf(ownerId)
+        const isAbandoned = ({ daemonId }: Held) => daemons.get(daemonId)!.isLost
+        if (directiveId !== undefined) return [...held.get(directiveId) ?? []].filter(isAbandoned)
+        return [...daemons.values()].flatMap(({ isLost, tasks }) => (isLost ? [...tasks.values()] : []))
       },
-      abandoned: (ownerId) =>
-        [...fleetOf(ownerId).daemons].flatMap(([daemonId, { isLost, tasks }]) =>
-          isLost ? [...tasks.values()].map((assignment) => ({ ...assignment, daemonId })) : []
-        ),
       reporting: (ownerId, daemonId, taskId) => {
         const { reporting } = entryOf(ownerId, daemonId)
         reporting.set(taskId, (reporting.get(taskId) ?? 0) + 1)
@@ -176,11 +179,13 @@ export class Daemons extends Context.Service<Daemons, {
         }
       },
       isReporting: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).reporting.has(taskId),
+      assignment: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).tasks.get(taskId),
       assignments: (ownerId, daemonId) => [...entryOf(ownerId, daemonId).tasks.values()],
       interrupt: (ownerId, daemonId, taskId) => {
-        const { tasks } = entryOf(ownerId, daemonId)
-        const assignment = tasks.get(taskId)
-        if (assignment !== undefined) tasks.set(taskId, { ...assignment, interrupting: true })
+        change(ownerId, daemonId, (entry, fleet) => {
+          const held = entry.tasks.get(taskId)
+          if (held !== undefined) Slots.hold(fleet, entry, { ...held, interrupting: true })
+        })
         return Effect.asVoid(send(ownerId, daemonId, { type: "interruptTask", taskId, graceful: true }))
       },
       send,

@@ -7,8 +7,8 @@
 import { Context, Effect, HashMap, Layer } from "effect"
 import { spawnTask } from "../daemon/spawnTask.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
-import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
-import { type Assignment, Daemons, type Place } from "./Daemons.ts"
+import type { DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
+import { Daemons, type Held, type Place } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
 import { codec } from "./DirectiveSnapshot.ts"
@@ -166,7 +166,7 @@ const isUnderWay = (state: Directive.State): boolean => state.openTasks > 0 || s
 
 /** The command that takes a task from a daemon that is lost. */
 export const failAbandoned = (
-  { daemonId, handOver, taskId }: Assignment & { readonly daemonId: DaemonId }
+  { daemonId, handOver, taskId }: Held
 ): Extract<DirectiveCommand, { _tag: "FailHandOver" }> => ({
   _tag: "FailHandOver",
   taskId,
@@ -199,7 +199,7 @@ function* heldBy(state: Directive.State) {
 
 /** The tasks that lost daemons still have, taken from them. */
 const abandonedOf = (daemons: Daemons["Service"], ownerId: OwnerId, directiveId: DirectiveId) =>
-  daemons.abandoned(ownerId).filter((assignment) => assignment.directiveId === directiveId).map(failAbandoned)
+  daemons.abandoned(ownerId, directiveId).map(failAbandoned)
 
 /** The place that a daemon has again once this event is in the log. */
 const placesLeft = (state: Directive.State, event: DirectiveEvent): ReadonlyArray<Place> => {

@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function*(
       case "taskProgress": {
         // What it says of a task that was taken from it is nobody's output, but no mistake of the daemon's either.
         if (daemons.isForeign(ownerId, daemonId, frame.taskId)) return
-        if (!daemons.assignments(ownerId, daemonId).some(({ taskId }) => taskId === frame.taskId)) {
+        if (daemons.assignment(ownerId, daemonId, frame.taskId) === undefined) {
           return yield* refuse(frame.taskId)
         }
         return yield* output.append(frame.taskId, frame.type === "taskOutput" ? frame.output : `${frame.summary}\n`)

@@ -98,7 +98,7 @@ describe("Daemons", () => {
       assert.strictEqual(asker(daemons, second).ask(["x"], [{ taskId: task("y"), daemonId }]), 0)
     })))
 
-  it.effect("lets those who wait have their turns, the longest unserved first", () =>
+  it.effect("lets those who wait have their turns, nobody two in a row", () =>
     withDaemons(Effect.fnUntraced(function*(daemons) {
       const { daemonId } = yield* connect("one", 1)
       const [one, two, three] = [asker(daemons, first), asker(daemons, second), asker(daemons, third)]
@@ -110,7 +110,37 @@ describe("Daemons", () => {
       assert.strictEqual(one.ask(["b"]), 0)
       assert.strictEqual(two.ask(["x"]), 1)
       daemons.release(ownerId, daemonId, task("x"))
-      assert.deepStrictEqual([one.woken, two.woken, three.woken], [0, 1, 1])
+      assert.deepStrictEqual([one.woken, two.woken, three.woken], [1, 1, 0])
+      assert.strictEqual(one.ask(["b", "c"]), 1)
+      daemons.release(ownerId, daemonId, task("b"))
+      assert.deepStrictEqual([one.woken, two.woken, three.woken], [1, 1, 1])
+    })))
+
+  it.effect("keeps the turn of a directive whose slot is gone before it has asked", () =>
+    withDaemons(Effect.fnUntraced(function*(daemons) {
+      const session = yield* connect("one", 1)
+      const [one, two, three] = [asker(daemons, first), asker(daemons, second), asker(daemons, third)]
+      one.ask(["a"])
+      two.ask(["x"])
+      three.ask(["z"])
+      daemons.release(ownerId, session.daemonId, task("a"))
+      daemons.disconnect(session)
+      assert.strictEqual(two.ask(["x"]), 0)
+      yield* connect("one", 1)
+      assert.deepStrictEqual([two.woken, three.woken], [2, 0])
+    })))
+
+  it.effect("gives one at a time while others want some, and all to who is alone", () =>
+    withDaemons(Effect.fnUntraced(function*(daemons) {
+      const [one, two] = [asker(daemons, first), asker(daemons, second)]
+      one.ask(["a", "b", "c"])
+      two.ask(["x"])
+      yield* connect("one", 5)
+      assert.deepStrictEqual([one.woken, two.woken], [1, 1])
+      assert.strictEqual(one.ask(["a", "b", "c"]), 1)
+      assert.strictEqual(two.ask(["x"]), 1)
+      assert.strictEqual(one.woken, 2)
+      assert.strictEqual(one.ask(["b", "c"]), 2)
     })))
 
   it.effect("passes the turn on when a directive does not run any more", () =>

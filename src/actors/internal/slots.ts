@@ -1,11 +1,16 @@
 /**
- * The slots of one owner's daemons, and who waits for one: plain data and functions over it.
+ * The slots of one owner's daemons: who has them, which are free, and who waits for one. Plain data and functions over
+ * it, which `Daemons.ts` keeps for each owner.
  *
- * `Daemons.ts` keeps one of these for each owner and speaks to the connections.
+ * Whoever waits stands in a line, and whoever gets a slot and wants more goes to its back. So nobody waits while another
+ * gets two, and nobody waits for ever: who starts anew goes to the back as well. What a change costs depends on the daemons and directives that it is about.
  */
 import type { Effect } from "effect"
 import type { ServerFrame } from "../../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../../events/Ids.ts"
+import { Aside } from "./aside.ts"
+import { Line } from "./line.ts"
+import { isBefore, type Ranked, Ranking } from "./ranking.ts"
 
 /** One connection of a daemon. */
 export interface Session {
@@ -34,8 +39,19 @@ export interface Wanted {
   readonly excluded: ReadonlyArray<DaemonId>
 }
 
-export interface Entry {
-  readonly tasks: Map<TaskId, Assignment>
+/** Where a task is: which daemon has it, or is to have it. */
+export interface Place {
+  readonly taskId: TaskId
+  readonly daemonId: DaemonId
+}
+
+export interface Held extends Assignment {
+  readonly daemonId: DaemonId
+}
+
+export interface Entry extends Ranked {
+  readonly daemonId: DaemonId
+  readonly tasks: Map<TaskId, Held>
   /** What the daemon may be doing although it is not assigned to it (any more): it takes room all the same. */
   readonly foreign: Set<TaskId>
   /** How many reports of a task are on their way to its directive. */
@@ -43,155 +59,211 @@ export interface Entry {
   session: Session | undefined
   isReady: boolean
   isLost: boolean
+  /** The free slots of it that are counted in the room of the fleet. */
+  free: number
 }
+
+type Wake = () => void
 
 export interface Fleet {
   readonly daemons: Map<DaemonId, Entry>
+  /** The daemons that have room. */
+  readonly ranking: Ranking<Entry>
+  /** The free slots of all daemons. */
+  room: number
+  /** What each directive holds. */
+  readonly held: Map<DirectiveId, Set<Held>>
   /** Directives that wait for room, each with how to wake it. */
-  readonly waiting: Map<DirectiveId, () => void>
-  /**
-   * When each directive last got a slot, counted in slots given. Who got one longest ago is next, so that nobody waits
-   * while another gets two in a row.
-   */
-  readonly served: Map<DirectiveId, number>
-  slotsGiven: number
+  readonly line: Line<DirectiveId, Wake>
   /** Directives that were woken and have not asked yet: a free slot is kept for each. */
   readonly turns: Set<DirectiveId>
+  /** Who had the latest turn: it has none again while another waits. */
+  latest: DirectiveId | undefined
   /** Directives for whose tasks only excluded daemons have room: more room there would not help. */
-  readonly particular: Map<DirectiveId, () => void>
-}
-
-/** Where a task is: which daemon has it, or is to have it. */
-export interface Place {
-  readonly taskId: TaskId
-  readonly daemonId: DaemonId
+  readonly aside: Aside<DirectiveId, Wake>
 }
 
 export const emptyFleet = (): Fleet => ({
   daemons: new Map(),
-  waiting: new Map(),
+  ranking: new Ranking(),
+  room: 0,
+  held: new Map(),
+  line: new Line(),
   turns: new Set(),
-  particular: new Map(),
-  served: new Map(),
-  slotsGiven: 0
+  latest: undefined,
+  aside: new Aside()
 })
 
-export const newEntry = (): Entry => ({
-  tasks: new Map(),
-  foreign: new Set(),
-  reporting: new Map(),
-  session: undefined,
-  isReady: false,
-  isLost: false
-})
-
-/** What `Daemons.assign` promises. */
-export const assign = (
-  fleet: Fleet,
-  directiveId: DirectiveId,
-  wanted: Iterable<Wanted>,
-  wake: () => void,
-  ending: ReadonlyArray<Place>
-): ReadonlyArray<Place> => {
-  const endings = new Map<DaemonId, number>()
-  for (const { daemonId, taskId } of ending) {
-    const isHeld = fleet.daemons.get(daemonId)?.tasks.has(taskId) === true
-    if (isHeld) endings.set(daemonId, (endings.get(daemonId) ?? 0) + 1)
+export const entryOf = (fleet: Fleet, daemonId: DaemonId): Entry => {
+  const known = fleet.daemons.get(daemonId)
+  if (known !== undefined) return known
+  const entry: Entry = {
+    daemonId,
+    sequence: fleet.daemons.size,
+    tasks: new Map(),
+    foreign: new Set(),
+    reporting: new Map(),
+    session: undefined,
+    isReady: false,
+    isLost: false,
+    load: 0,
+    free: 0,
+    place: -1
   }
-  const isNext = fleet.turns.delete(directiveId)
-  const free = roomOf(fleet, endings) - fleet.turns.size
-  // Whoever waits comes first: what is left after them is for the one who asks, unless it is its turn.
-  const others = fleet.waiting.size - (fleet.waiting.has(directiveId) ? 1 : 0)
-  let room = Math.max(free - others, isNext ? Math.min(1, free) : 0)
-  const assigned: Array<Place> = []
-  let lacks: "room" | "another daemon" | undefined
-  for (const { excluded, handOver, taskId } of wanted) {
-    if (room <= 0) {
-      lacks = "room"
-      break
-    }
-    const daemonId = leastLoaded(fleet, excluded, endings)
-    if (daemonId === undefined) {
-      lacks = "another daemon"
-      continue
-    }
-    room -= 1
-    fleet.daemons.get(daemonId)!.tasks.set(taskId, {
-      taskId,
-      directiveId,
-      handOver,
-      interrupting: false
-    })
-    assigned.push({ taskId, daemonId })
-  }
-  if (assigned.length > 0) fleet.served.set(directiveId, ++fleet.slotsGiven)
-  if (lacks === "room") fleet.waiting.set(directiveId, wake)
-  else fleet.waiting.delete(directiveId)
-  if (lacks === "another daemon") fleet.particular.set(directiveId, wake)
-  else fleet.particular.delete(directiveId)
-  wakeWaiting(fleet, directiveId)
-  return assigned
+  fleet.daemons.set(daemonId, entry)
+  return entry
 }
 
-/** Tasks of a daemon whose slots count as free for the one who asks. */
-type Endings = ReadonlyMap<DaemonId, number>
-const noEndings: Endings = new Map()
+// What daemons have. After changing it, `recount` says what follows for the room.
 
-const loadOf = ({ foreign, tasks }: Entry): number => {
-  let load = tasks.size
-  for (const taskId of foreign) if (!tasks.has(taskId)) load += 1
-  return load
+export const hold = (fleet: Fleet, entry: Entry, assignment: Assignment): void => {
+  const { directiveId, taskId } = assignment
+  letGo(fleet, entry, taskId)
+  const held = { ...assignment, daemonId: entry.daemonId }
+  entry.tasks.set(taskId, held)
+  if (!entry.foreign.has(taskId)) entry.load += 1
+  const its = fleet.held.get(directiveId)
+  if (its === undefined) fleet.held.set(directiveId, new Set([held]))
+  else its.add(held)
+}
+
+/** False when the daemon does not have it. */
+export const letGo = (fleet: Fleet, entry: Entry, taskId: TaskId): boolean => {
+  const held = entry.tasks.get(taskId)
+  if (held === undefined) return false
+  entry.tasks.delete(taskId)
+  if (!entry.foreign.has(taskId)) entry.load -= 1
+  const its = fleet.held.get(held.directiveId)!
+  its.delete(held)
+  if (its.size === 0) fleet.held.delete(held.directiveId)
+  return true
+}
+
+export const addForeign = (entry: Entry, taskId: TaskId): void => {
+  if (entry.foreign.has(taskId)) return
+  entry.foreign.add(taskId)
+  if (!entry.tasks.has(taskId)) entry.load += 1
+}
+
+export const removeForeign = (entry: Entry, taskId: TaskId): boolean => {
+  if (!entry.foreign.delete(taskId)) return false
+  if (!entry.tasks.has(taskId)) entry.load -= 1
+  return true
 }
 
 /** A daemon that takes no tasks at all is a relay or a spectator and never has room. */
 const freeOf = (entry: Entry, ending = 0): number =>
   entry.session === undefined || !entry.isReady
     ? 0
-    : Math.max(0, entry.session.maxConcurrentTasks - loadOf(entry) + ending)
+    : Math.max(0, entry.session.maxConcurrentTasks - entry.load + ending)
 
-const roomOf = (fleet: Fleet, endings = noEndings): number => {
-  let room = 0
-  for (const [daemonId, entry] of fleet.daemons) room += freeOf(entry, endings.get(daemonId))
-  return room
+/** The load of a daemon or its connection has changed. */
+export const recount = (fleet: Fleet, entry: Entry): void => {
+  const free = freeOf(entry)
+  fleet.room += free - entry.free
+  if (entry.free === 0 && free > 0) {
+    for (const { key, value } of fleet.aside.takeUnless(entry.daemonId)) fleet.line.join(key, value)
+  }
+  entry.free = free
+  if (free > 0) fleet.ranking.put(entry)
+  else fleet.ranking.remove(entry)
 }
 
-/** Among daemons with room: the one with the fewest tasks, and of several the one that was known first. */
-const leastLoaded = (fleet: Fleet, excluded: ReadonlyArray<DaemonId>, endings: Endings): DaemonId | undefined => {
-  let best: { readonly daemonId: DaemonId; readonly load: number } | undefined
-  for (const [daemonId, entry] of fleet.daemons) {
-    const ending = endings.get(daemonId) ?? 0
-    if (freeOf(entry, ending) === 0 || excluded.includes(daemonId)) continue
-    const load = loadOf(entry) - ending
-    if (best === undefined || load < best.load) best = { daemonId, load }
+// Who gets a slot.
+
+/** Wakes as many of those who wait as there is room for. */
+export const serve = (fleet: Fleet): void => {
+  while (fleet.room > fleet.turns.size) {
+    const next = fleet.line.next(fleet.latest)
+    if (next === undefined) return
+    fleet.line.leave(next.key)
+    fleet.turns.add(next.key)
+    fleet.latest = next.key
+    next.value()
   }
-  return best?.daemonId
 }
 
 export const leaveLine = (fleet: Fleet, directiveId: DirectiveId): void => {
-  fleet.waiting.delete(directiveId)
+  fleet.line.leave(directiveId)
   fleet.turns.delete(directiveId)
-  fleet.particular.delete(directiveId)
+  fleet.aside.leave(directiveId)
 }
 
-/** There may be room where there was none, perhaps where somebody who is particular can use it. */
-export const offerRoom = (fleet: Fleet): void => {
-  const particular = [...fleet.particular.values()]
-  fleet.particular.clear()
-  for (const wake of particular) wake()
-  wakeWaiting(fleet)
-}
-
-/** Wakes as many of those who wait as there is room for. `except` has just asked. */
-const wakeWaiting = (fleet: Fleet, except?: DirectiveId): void => {
-  for (let room = roomOf(fleet) - fleet.turns.size; room > 0; room--) {
-    let next: { readonly directiveId: DirectiveId; readonly wake: () => void; readonly served: number } | undefined
-    for (const [directiveId, wake] of fleet.waiting) {
-      const served = fleet.served.get(directiveId) ?? 0
-      if (directiveId !== except && (next === undefined || served < next.served)) next = { directiveId, wake, served }
+/** What `Daemons.assign` promises. */
+export const assign = (
+  fleet: Fleet,
+  directiveId: DirectiveId,
+  wanted: Iterable<Wanted>,
+  wake: Wake,
+  ending: ReadonlyArray<Place>
+): ReadonlyArray<Place> => {
+  const endings = endingsOf(fleet, ending)
+  const wasWoken = fleet.turns.delete(directiveId)
+  let free = fleet.room - fleet.turns.size
+  for (const [entry, count] of endings) free += freeOf(entry, count) - entry.free
+  const waiting = fleet.line.size - (fleet.line.has(directiveId) ? 1 : 0)
+  const isNext = wasWoken || waiting === 0 || fleet.line.next(fleet.latest)?.key === directiveId
+  // Whoever is alone gets all that it wants; otherwise one at a time, each in its turn.
+  let left = waiting + fleet.turns.size === 0 ? free : isNext ? Math.min(1, free) : 0
+  const assigned: Array<Place> = []
+  let lacks: "nothing" | "room" | "another daemon" = "nothing"
+  let refused: ReadonlyArray<DaemonId> | undefined
+  for (const { excluded, handOver, taskId } of wanted) {
+    if (left <= 0) {
+      lacks = "room"
+      break
     }
-    if (next === undefined) return
-    fleet.waiting.delete(next.directiveId)
-    fleet.turns.add(next.directiveId)
-    next.wake()
+    const entry = leastLoaded(fleet, excluded, endings)
+    if (entry === undefined) {
+      lacks = "another daemon"
+      refused = refused?.filter((daemonId) => excluded.includes(daemonId)) ?? excluded
+      continue
+    }
+    left -= 1
+    hold(fleet, entry, { taskId, directiveId, handOver, interrupting: false })
+    recount(fleet, entry)
+    assigned.push({ taskId, daemonId: entry.daemonId })
   }
+  if (assigned.length > 0) fleet.latest = directiveId
+  if (lacks === "another daemon") fleet.aside.join(directiveId, wake, refused!)
+  else fleet.aside.leave(directiveId)
+  if (lacks !== "room") fleet.line.leave(directiveId)
+  else if (assigned.length > 0) fleet.line.join(directiveId, wake)
+  else if (wasWoken) {
+    // The room that it was woken for is gone again, but its turn is not.
+    fleet.line.join(directiveId, wake, "front")
+    if (fleet.latest === directiveId) fleet.latest = undefined
+  } else if (!fleet.line.has(directiveId)) fleet.line.join(directiveId, wake)
+  serve(fleet)
+  return assigned
+}
+
+/** How many tasks of each daemon end: their slots count as free for the one who asks. */
+type Endings = ReadonlyMap<Entry, number>
+
+const endingsOf = (fleet: Fleet, ending: ReadonlyArray<Place>): Endings => {
+  const endings = new Map<Entry, number>()
+  for (const { daemonId, taskId } of ending) {
+    const entry = fleet.daemons.get(daemonId)
+    if (entry?.tasks.has(taskId) === true) endings.set(entry, (endings.get(entry) ?? 0) + 1)
+  }
+  return endings
+}
+
+/** Among daemons with room: the one with the fewest tasks, and of several the one that was known first. */
+const leastLoaded = (fleet: Fleet, excluded: ReadonlyArray<DaemonId>, endings: Endings): Entry | undefined => {
+  let best: Ranked | undefined
+  let found: Entry | undefined
+  const consider = (entry: Entry, load: number) => {
+    const { place, sequence } = entry
+    if (best !== undefined && !isBefore({ load, sequence, place }, best)) return
+    best = { load, sequence, place }
+    found = entry
+  }
+  const first = fleet.ranking.first((entry) => endings.has(entry) || excluded.includes(entry.daemonId))
+  if (first !== undefined) consider(first, first.load)
+  for (const [entry, count] of endings) {
+    if (freeOf(entry, count) > 0 && !excluded.includes(entry.daemonId)) consider(entry, entry.load - count)
+  }
+  return found
 }
