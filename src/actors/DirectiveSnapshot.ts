@@ -6,13 +6,12 @@
  * changes with every stored shape and with the fields of the state. Raise `snapshotVersion` when `evolve` makes
  * something else of the same events; `test/golden/folds.test.ts` notices when it does.
  */
-import { HashMap, Schema, SchemaRepresentation } from "effect"
-import { hash } from "node:crypto"
+import { HashMap } from "effect"
 import { DirectiveEvent } from "../events/DirectiveEvent.ts"
-import * as Vocabulary from "../events/Vocabulary.ts"
 import type { Answered, HandOver, State, Step, Task } from "./DirectiveState.ts"
 import * as Codec from "./internal/codec.ts"
 import type { Dag, Level } from "./internal/dag.ts"
+import { schemaOf } from "./internal/snapshotSchema.ts"
 
 export const snapshotVersion = 1
 
@@ -156,12 +155,10 @@ const decode = (text: string): State => {
   return { ...rest!, ...maps as unknown as Pick<State, Large> }
 }
 
-const schemaHash = (): string => {
-  const stored = Vocabulary.shapes.filter(({ type }) => type in DirectiveEvent.cases).map((
-    { schema, type, version }
-  ) => [type, version, SchemaRepresentation.toRepresentation(Schema.toCodecJson(schema).ast)])
-  const state = [head.shape, ...largeNames.map((name) => `${name} ${large[name].item.shape}`)]
-  return hash("sha256", JSON.stringify([snapshotVersion, state, stored]))
-}
+const shape = [head.shape, ...largeNames.map((name) => `${name} ${large[name].item.shape}`)]
 
-export const codec: Codec.StateCodec<State> = { schema: schemaHash(), encode, decode }
+export const codec: Codec.StateCodec<State> = {
+  schema: schemaOf(snapshotVersion, shape, DirectiveEvent),
+  encode,
+  decode
+}

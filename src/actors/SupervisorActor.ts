@@ -1,16 +1,38 @@
 /**
  * The machinery of supervision: starts actors from the log, restarts those that fail, stops all in order.
  *
- * `Supervisor.ts` decides; its own events are the record of starts, stops and failures. The supervisor is an actor as
- * all others, with one difference: there is nobody above it, so it tries again by itself for as long as it lives.
+ * `Supervisor.ts` decides; its own events (`internal/ledger.ts`) are the record of starts, stops and failures, from
+ * which a process that starts anew knows what was parked and what was to be restarted.
  */
-import { Cause, Clock, Context, DateTime, Deferred, Effect, FiberMap, Layer, Option, Schedule } from "effect"
-import { EventLog, type StoredEvent, StreamFenced } from "../events/EventLog.ts"
+import {
+  Cause,
+  Clock,
+  Context,
+  DateTime,
+  Deferred,
+  Effect,
+  Fiber,
+  FiberMap,
+  Layer,
+  Option,
+  Random,
+  Schedule
+} from "effect"
+import { EventLog, EventLogError, type StoredEvent, StreamFenced } from "../events/EventLog.ts"
 import { Snapshots } from "../events/Snapshots.ts"
-import type { SupervisorEvent } from "../events/SupervisorEvent.ts"
 import { SnapshotEvents } from "./internal/keeper.ts"
+import * as Ledger from "./internal/ledger.ts"
 import { type Behaviour, NodeName, run } from "./internal/loop.ts"
-import { type ActorRef, ActorUnavailable, close, type Mailbox, make, refTo, unavailable } from "./internal/mailbox.ts"
+import {
+  type About,
+  type ActorRef,
+  ActorUnavailable,
+  close,
+  type Mailbox,
+  make,
+  refTo,
+  unavailable
+} from "./internal/mailbox.ts"
 import { PassivationMillis } from "./internal/rest.ts"
 import * as Rules from "./Supervisor.ts"
 
@@ -24,7 +46,10 @@ export { NodeName } from "./internal/loop.ts"
 export { PassivationMillis, SnapshotEvents }
 
 export class Supervisor extends Context.Service<Supervisor, {
-  /** The actor at an address, started from the log if it is not running. An address belongs to one behaviour. */
+  /**
+   * The actor at an address, started from the log if it is not running. One that is parked is refused, with the reason.
+   * An address belongs to one behaviour.
+   */
   actor<State, Command extends { readonly _tag: string }, Event extends StoredEvent, Answer, Rejection>(
     address: string,
     behaviour: Behaviour<State, Command, Event, Answer, Rejection>
@@ -36,6 +61,18 @@ export class Supervisor extends Context.Service<Supervisor, {
    * which takes it back: who does that without a message for it starts a fight between the two.
    */
   isElsewhere(address: string): boolean
+  /** Since when an actor is parked, and why, if it is. */
+  parked(address: string): Effect.Effect<Option.Option<Rules.Parked>>
+  /** Lets a parked actor run again, with a fresh budget: the next message starts it. Says whether it was parked. */
+  resume(address: string, about?: About): Effect.Effect<boolean, ActorUnavailable>
+  /**
+   * Starts actors that were to be restarted when this process last ended, and whose streams nobody has claimed since.
+   * `start` is given the addresses that begin with `prefix`, each once.
+   */
+  restartScheduled(
+    prefix: string,
+    start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
+  ): Effect.Effect<void>
   /** The addresses of the actors that run, in the order in which they were started. */
   readonly running: Effect.Effect<ReadonlyArray<string>>
 }>()("makima-runtime/actors/Supervisor") {
@@ -48,21 +85,18 @@ export class Supervisor extends Context.Service<Supervisor, {
       const snapshotEvents = yield* SnapshotEvents
       const passivationMillis = yield* PassivationMillis
       const node = yield* NodeName
-      const down = new Map<string, { readonly until: number; readonly why: string; readonly elsewhere: boolean }>()
+      /** Actors that another process has taken over. */
+      const away = new Map<string, { readonly until: number }>()
       const actors = new Map<string, unknown>()
       const scope = yield* Effect.scope
-      const own = yield* startOwn(`supervisor-${node}`, policy)
+      const ledger = yield* Ledger.open(node, policy)
       /** What there is to record waits until the log takes it, and nobody waits for that. */
       const record = (command: Rules.Command) =>
-        own.ask(command).pipe(
-          Effect.retry(untilTheLogWorks),
-          Effect.ignore,
-          Effect.forkIn(scope, { startImmediately: true })
-        )
+        Effect.forkIn(ledger.record(command), scope, { startImmediately: true })
       let stopped: ReadonlyArray<string> | undefined
       // Last added, first run: the actors below stop before the supervisor records that they did.
       yield* Effect.addFinalizer(() =>
-        own.ask({ _tag: "ReportStop", addresses: stopped ?? [] }).pipe(
+        ledger.ask({ _tag: "ReportStop", addresses: stopped ?? [] }).pipe(
           Effect.timeout(stopMillisMax),
           Effect.catch((error) => Effect.logWarning("The stop of the actors could not be recorded", error))
         )
@@ -80,34 +114,58 @@ export class Supervisor extends Context.Service<Supervisor, {
         behaviour: Behaviour<S, C, E, A, R>,
         mailbox: Mailbox<C, A, R>
       ) {
-        yield* record({ _tag: "ReportStart", address })
+        const at = ledger.scheduled.get(address)
+        ledger.scheduled.delete(address)
+        if (at !== undefined) yield* sleepUntil(at)
         while (true) {
+          const started = yield* record({ _tag: "ReportStart", address })
           const exit = yield* Effect.exit(Effect.scoped(run(address, behaviour, mailbox)))
           if (exit._tag === "Success") {
             yield* record({ _tag: "ReportPassivation", address })
             return { isPassivated: true }
           }
           const { cause } = exit
-          const fenced = fencedBy(cause)
-          yield* fenced === undefined ? Effect.logError(`${address} failed`, cause) : Effect.logWarning(fenced.message)
-          const verdict = yield* verdictOn(
-            own,
-            fenced === undefined
-              ? { _tag: "ReportFailure", address, cause: Cause.pretty(cause) }
-              : { _tag: "ReportTakeOver", address, epoch: fenced.current }
+          const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+          const fenced = error instanceof StreamFenced ? error : undefined
+          yield* fenced === undefined
+            ? Effect.logError(`${address} failed`, cause)
+            : Effect.logWarning(`${address} is left to another process: ${fenced.message}`)
+          // What is recorded of an actor is recorded in order.
+          yield* Fiber.await(started)
+          const verdict = yield* ledger.record(
+            fenced !== undefined ? { _tag: "ReportTakeOver", address, epoch: fenced.current } : {
+              _tag: "ReportFailure",
+              address,
+              cause: Cause.pretty(cause),
+              outage: error instanceof EventLogError && error.refused !== true,
+              chance: yield* Random.next
+            }
           )
-          if (verdict._tag === "Park") {
-            const why = fenced === undefined
-              ? "it failed too often and is parked"
-              : "another process has taken over its stream, and this one leaves it alone"
-            down.set(address, { until: verdict.until, why, elsewhere: fenced !== undefined })
-            yield* Effect.logError(`${address} is down: ${why}`)
-            return { isPassivated: false }
+          switch (verdict._tag) {
+            case "Restart":
+              yield* sleepUntil(verdict.at)
+              continue
+            case "Park":
+              yield* Effect.logError(`${address} is parked until it is resumed: ${verdict.cause}`, cause)
+              break
+            case "StayAway":
+              away.set(address, { until: verdict.until })
+              break
+            default:
           }
-          if (verdict._tag === "Restart") {
-            yield* Effect.sleep(Math.max(0, verdict.at - (yield* Clock.currentTimeMillis)))
-          }
+          return { isPassivated: false }
         }
+      })
+
+      /** Why an actor cannot be had now, if so. */
+      const refusal = Effect.fnUntraced(function*(address: string) {
+        const parked = ledger.parked(address)
+        if (parked !== undefined) return parkedBecause(address, parked)
+        const until = away.get(address)?.until ?? 0
+        return until <= (yield* Clock.currentTimeMillis) ? undefined : new ActorUnavailable({
+          address,
+          because: `another process has taken over its stream, and this one leaves it alone until ${isoTime(until)}`
+        })
       })
 
       const actor = Effect.fnUntraced(function*<S, C extends Tagged, E extends StoredEvent, A, R>(
@@ -116,18 +174,19 @@ export class Supervisor extends Context.Service<Supervisor, {
       ): Effect.fn.Return<ActorRef<C, A, R>, ActorUnavailable> {
         if (stopped !== undefined) return yield* new ActorUnavailable({ address, because: "everything is stopping" })
         // An address belongs to one behaviour, so what is kept under it is of that behaviour's types.
-        const known = actors.get(address) as ActorRef<C, A, R> | undefined
-        if (known !== undefined) return known
-        const { until, why } = down.get(address) ?? { until: 0, why: "" }
-        if (until > (yield* Clock.currentTimeMillis)) {
-          return yield* new ActorUnavailable({
-            address,
-            because: `${why} until ${DateTime.formatIso(DateTime.makeUnsafe(until))}`
-          })
-        }
-        down.delete(address)
+        const known = () => actors.get(address) as ActorRef<C, A, R> | undefined
+        const running = known()
+        if (running !== undefined) return running
+        yield* ledger.known
+        const refused = yield* refusal(address)
+        if (refused !== undefined) return yield* refused
         const mailbox = yield* make<C, A, R>()
         const end = yield* Deferred.make<{ readonly isPassivated: boolean }>()
+        // Somebody else may have started it meanwhile, or everything may be stopping.
+        const other = known()
+        if (other !== undefined) return other
+        if (stopped !== undefined) return yield* unavailable(address)
+        away.delete(address)
         // What comes too late for an actor that is being passivated starts it again, once the old one is gone.
         const successor = Effect.flatMap(
           Deferred.await(end),
@@ -145,7 +204,10 @@ export class Supervisor extends Context.Service<Supervisor, {
             // The next message starts it again, unless it is down until later.
             if (actors.get(address) === ref) actors.delete(address)
             return Effect.andThen(
-              close(address, mailbox, down.get(address)?.why ?? "it has stopped"),
+              Effect.flatMap(
+                refusal(address),
+                (refused) => close(address, mailbox, refused?.because ?? "it has stopped", refused?.parked)
+              ),
               Deferred.succeed(end, exit._tag === "Success" ? exit.value : { isPassivated: false })
             )
           }),
@@ -160,8 +222,36 @@ export class Supervisor extends Context.Service<Supervisor, {
         yield* record({ _tag: "ReportStop", addresses: [address] })
       })
 
-      const isElsewhere = (address: string) => down.get(address)?.elsewhere === true
-      return Supervisor.of({ actor, stop, isElsewhere, running: Effect.sync(() => [...actors.keys()]) })
+      const resume = (address: string, about?: About) =>
+        Effect.andThen(ledger.known, Effect.map(ledger.ask({ _tag: "ResumeActor", address }, about), isResumed))
+
+      const restartScheduled = Effect.fnUntraced(function*(
+        prefix: string,
+        start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
+      ) {
+        yield* ledger.known
+        for (const address of [...ledger.scheduled.keys()]) {
+          if (!address.startsWith(prefix)) continue
+          const isOwn = yield* log.streamHead(address).pipe(
+            Effect.map(({ owner }) => owner === node),
+            Effect.tapError((error) => Effect.logWarning(`${address} cannot be restarted yet`, error)),
+            Effect.retry(Schedule.spaced("1 second")),
+            Effect.orDie
+          )
+          if (isOwn) yield* Effect.catch(start(address), (error) => Effect.logError(error.message))
+          else ledger.scheduled.delete(address)
+        }
+      })
+
+      return Supervisor.of({
+        actor,
+        stop,
+        isElsewhere: (address) => away.has(address),
+        parked: (address) => Effect.map(ledger.known, () => Option.fromUndefinedOr(ledger.parked(address))),
+        resume,
+        restartScheduled,
+        running: Effect.sync(() => [...actors.keys()])
+      })
     })
   )
 }
@@ -170,41 +260,16 @@ export class Supervisor extends Context.Service<Supervisor, {
 const stopMillisMax = 2_000
 
 type Tagged = { readonly _tag: string }
-type Own = ActorRef<Rules.Command, Rules.Verdict, never>
 
-const fencedBy = (cause: Cause.Cause<unknown>): StreamFenced | undefined =>
-  Option.getOrUndefined(
-    Option.filter(Cause.findErrorOption(cause), (error): error is StreamFenced => error instanceof StreamFenced)
-  )
+const isResumed = ({ _tag }: Rules.Verdict): boolean => _tag === "Resume"
 
-const untilTheLogWorks = Schedule.spaced("1 second")
+const isoTime = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
-/** The supervisor's own actor. Nobody is above it, so it comes back for as long as its scope is open. */
-const startOwn = Effect.fnUntraced(function*(address: string, policy: Rules.Policy) {
-  const mailbox = yield* make<Rules.Command, Rules.Verdict, never>()
-  const behaviour: Behaviour<Rules.State, Rules.Command, SupervisorEvent, Rules.Verdict, never> = {
-    empty: () => Rules.empty(policy),
-    evolve: Rules.evolve,
-    decide: Rules.decide,
-    wake: { _tag: "Wake" },
-    dueAt: () => undefined,
-    recovered: () => [],
-    react: () => Effect.void
-  }
-  yield* Effect.scoped(run(address, behaviour, mailbox)).pipe(
-    Effect.sandbox,
-    Effect.tapCause((cause) => Effect.logError(`${address} failed and comes back`, cause)),
-    Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])),
-    Effect.ensuring(close(address, mailbox, "it has stopped")),
-    Effect.forkScoped
-  )
-  return refTo(address, mailbox)
-})
+const parkedBecause = (address: string, parked: Rules.Parked): ActorUnavailable =>
+  new ActorUnavailable({
+    address,
+    because: `it failed too often and is parked since ${isoTime(parked.since)}, until it is resumed: ${parked.cause}`,
+    parked
+  })
 
-/** What to do with an actor that has ended. While that cannot be recorded, it is asked again. */
-const verdictOn = (own: Own, report: Rules.Command): Effect.Effect<Rules.Verdict> =>
-  own.ask(report).pipe(
-    Effect.map(({ answer }) => answer),
-    Effect.retry(untilTheLogWorks),
-    Effect.orDie
-  )
+const sleepUntil = (at: number) => Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, at - now)))

@@ -35,7 +35,9 @@ export const AppendOutcome = Schema.Literals(["nothing", "unknown"])
 export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLogError", {
   method: Schema.String,
   cause: Schema.Defect(),
-  outcome: AppendOutcome.pipe(Schema.withConstructorDefault(Effect.succeed("nothing" as const)))
+  outcome: AppendOutcome.pipe(Schema.withConstructorDefault(Effect.succeed("nothing" as const))),
+  /** It was not even tried: what was asked for is wrong, and would be refused again. */
+  refused: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message(): string {
     const doubt = this.outcome === "unknown" ? "; whether it was committed is not known" : ""

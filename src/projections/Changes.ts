@@ -30,6 +30,7 @@ export const changes = (recorded: RecordedEvent): ReadonlyArray<Change> => {
     case "ActorFailed":
     case "ActorRestartScheduled":
     case "ActorParked":
+    case "ActorResumed":
     case "ActorTakenOver":
       return []
     default:

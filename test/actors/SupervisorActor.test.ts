@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
@@ -81,7 +81,12 @@ describe("SupervisorActor", () => {
       yield* Effect.flip(one.ask({ _tag: "BreakDeciding" }))
       yield* restarted
       yield* one.ask(write("a"))
-      assert.deepStrictEqual(yield* history, ["ActorStarted one", "ActorFailed one", "ActorRestartScheduled one"])
+      assert.deepStrictEqual(yield* history, [
+        "ActorStarted one",
+        "ActorFailed one",
+        "ActorRestartScheduled one",
+        "ActorStarted one"
+      ])
       const failed = (yield* Stream.runCollect(log.read(own)))[1]!.event
       assert.isTrue(failed._tag === "ActorFailed" && failed.cause.includes("a defect of the rules"))
     }).pipe(Effect.provide(runtime)))
@@ -112,22 +117,54 @@ describe("SupervisorActor", () => {
       assert.include(yield* history, "ActorFailed one")
     }).pipe(Effect.provide(runtime)))
 
-  it.effect("parks an actor that keeps failing: it refuses at once, and comes back when its time is over", () =>
-    Effect.gen(function*() {
-      const one = yield* open("one")
+  const failUntilParked = Effect.fnUntraced(
+    function*(one: { readonly ask: (command: NotebookCommand) => Effect.Effect<unknown, unknown> }) {
       for (let failures = 0; failures <= defaultPolicy.restartsMax; failures++) {
         yield* Effect.flip(one.ask({ _tag: "BreakDeciding" }))
         yield* TestClock.adjust("5 seconds")
       }
-      const refusal = yield* Effect.flip(one.ask(write("a")))
-      assert.strictEqual(refusal._tag, "ActorUnavailable")
-      assert.match(refusal.message, /^one cannot answer now: it failed too often and is parked until 1970-01-01T00:01/)
-      assert.strictEqual((yield* history).at(-1), "ActorParked one")
+    }
+  )
+
+  it.effect("parks an actor that keeps failing: it refuses at once and for as long as nobody resumes it", () =>
+    Effect.gen(function*() {
       const supervisor = yield* Supervisor
+      const one = yield* open("one")
+      assert.isTrue(Option.isNone(yield* supervisor.parked("one")))
+      assert.isFalse(yield* supervisor.resume("one"))
+      yield* failUntilParked(one)
+      for (const wait of ["0 seconds", "1 day"] as const) {
+        yield* TestClock.adjust(wait)
+        const refusal = yield* Effect.flip(one.ask(write("a")))
+        assert.match(
+          refusal.message,
+          /^one cannot answer now: it failed too often and is parked since 1970-01-01T00:00:25.000Z, until it is resumed: Error: a defect of the rules$/
+        )
+        assert.isTrue(refusal._tag === "ActorUnavailable" && refusal.parked?.since === 25_000)
+      }
+      assert.deepStrictEqual(
+        yield* supervisor.parked("one"),
+        Option.some({
+          since: 25_000,
+          cause: "Error: a defect of the rules"
+        })
+      )
+      assert.strictEqual((yield* history).at(-1), "ActorParked one")
       assert.deepStrictEqual(yield* supervisor.running, [])
-      yield* TestClock.adjust(defaultPolicy.parkMillis)
+    }).pipe(Effect.provide(runtime)))
+
+  it.effect("lets a parked actor run again when it is resumed, and parks it again when its cause is still there", () =>
+    Effect.gen(function*() {
+      const supervisor = yield* Supervisor
+      const one = yield* open("one")
+      yield* failUntilParked(one)
+      assert.isTrue(yield* supervisor.resume("one"))
+      assert.isTrue(Option.isNone(yield* supervisor.parked("one")))
       assert.strictEqual((yield* one.ask(write("a"))).answer, 1)
-      assert.strictEqual((yield* history).at(-1), "ActorStarted one")
+      assert.deepStrictEqual((yield* history).slice(-2), ["ActorResumed one", "ActorStarted one"])
+      yield* failUntilParked(one)
+      assert.isTrue(Option.isSome(yield* supervisor.parked("one")))
+      assert.strictEqual((yield* history).at(-1), "ActorParked one")
     }).pipe(Effect.provide(runtime)))
 
   it.effect("tells those who wait for a parked actor that it is parked", () =>
@@ -164,9 +201,11 @@ describe("SupervisorActor", () => {
         "ActorStarted one",
         "ActorFailed one",
         "ActorRestartScheduled one",
+        "ActorStarted one",
         "ActorStarted two",
         "ActorFailed two",
-        "ActorRestartScheduled two"
+        "ActorRestartScheduled two",
+        "ActorStarted two"
       ])
     }).pipe(Effect.provide(runtime)))
 

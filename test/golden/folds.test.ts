@@ -1,7 +1,7 @@
 /** Snapshots from before a change of `evolve` are not used after it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Directive from "../../src/actors/Directive.ts"
-import { advice, changed, foldsNow, readFolds } from "./folds.ts"
+import { advice, changed, directiveFold, foldsNow, readFolds } from "./folds.ts"
 
 describe("What the golden logs fold to", () => {
   it("is the same for as long as snapshots are of the same schema", () => {
@@ -18,8 +18,11 @@ describe("What the golden logs fold to", () => {
       const next = Directive.evolve(state, event)
       return event._tag === "StepRetried" ? { ...next, unmerged: next.unmerged + 1 } : next
     }
-    const other = foldsNow(forgetful)
-    assert.deepStrictEqual(changed(now, other), Object.keys(now.logs))
-    assert.deepStrictEqual(changed(now, { ...other, schema: "raised" }), [])
+    const other = foldsNow({ directive: directiveFold(forgetful) })
+    assert.deepStrictEqual(
+      changed(now, other),
+      Object.keys(now["directive"]!.logs).map((version) => `directive ${version}`)
+    )
+    assert.deepStrictEqual(changed(now, { ...other, directive: { ...other["directive"]!, schema: "raised" } }), [])
   })
 })

@@ -62,8 +62,15 @@ const stateOf = (stream: string, events: ReadonlyArray<StoredEvent>): unknown =>
     return { daemons: [...daemons.values()] }
   }
   if (events.every(isOf(SupervisorEvent.cases))) {
-    const { failures, parked } = events.reduce(Supervisor.evolve, Supervisor.empty(Supervisor.defaultPolicy))
-    return { failures: Object.fromEntries(failures), parked: Object.fromEntries(parked) }
+    const { failures, parked, scheduled } = events.reduce(
+      Supervisor.evolve,
+      Supervisor.empty(Supervisor.defaultPolicy)
+    )
+    return {
+      failures: Object.fromEntries(failures),
+      parked: Object.fromEntries(parked),
+      scheduled: Object.fromEntries(scheduled)
+    }
   }
   throw new Error(`${stream} has events of several kinds of streams`)
 }

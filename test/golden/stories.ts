@@ -210,8 +210,17 @@ const supervision = (log: Chronicle) => {
   for (const address of [fails, stops]) send({ _tag: "ReportStart", address })
   for (let failures = 0; failures <= Supervisor.defaultPolicy.restartsMax; failures++) {
     log.now += 100
-    send({ _tag: "ReportFailure", address: fails, cause: "EventLogError: the disk is full" })
+    send({
+      _tag: "ReportFailure",
+      address: fails,
+      cause: "TypeError: x is undefined\n  at y",
+      outage: false,
+      chance: 0.5
+    })
   }
+  send({ _tag: "ResumeActor", address: fails })
+  send({ _tag: "ReportStart", address: fails })
+  send({ _tag: "ReportFailure", address: fails, cause: "EventLogError: the disk is full", outage: true, chance: 0 })
   send({ _tag: "ReportStop", addresses: [stops] })
   send({ _tag: "ReportStart", address: stops })
   send({ _tag: "ReportPassivation", address: stops })

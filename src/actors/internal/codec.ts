@@ -46,6 +46,25 @@ export interface StateCodec<State> {
   readonly decode: (text: string) => State
 }
 
+/** For states that are small: one text, with what they name in front. */
+export const inOnePiece = <State, Kept>(
+  schema: string,
+  kept: Codec<Kept>,
+  to: (state: State) => Kept,
+  from: (kept: Kept) => State
+): StateCodec<State> => ({
+  schema,
+  encode: (state) => {
+    const texts = new Texts()
+    const json = kept.encode(to(state), texts)
+    return [JSON.stringify([texts.takeAdded(), json])]
+  },
+  decode: (text) => {
+    const [texts, json] = JSON.parse(text) as readonly [ReadonlyArray<string>, unknown]
+    return from(kept.decode(json, texts))
+  }
+})
+
 /** One for each field: a field that is forgotten does not compile. */
 export type Fields<A> = { readonly [K in keyof A]-?: Codec<A[K]> }
 

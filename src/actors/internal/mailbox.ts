@@ -1,5 +1,6 @@
 /** How messages reach an actor, and how whoever waits for an answer always gets one. */
 import { Cause, Deferred, Effect, Queue, Schema } from "effect"
+import { Parked } from "../Supervisor.ts"
 
 /** How many messages may wait for one actor; whoever sends more waits until there is room. */
 export const mailboxCapacity = 1024
@@ -7,7 +8,9 @@ export const mailboxCapacity = 1024
 /** The actor did not answer. Where the log failed, what was asked may or may not have happened. */
 export class ActorUnavailable extends Schema.TaggedError<ActorUnavailable>()("ActorUnavailable", {
   address: Schema.String,
-  because: Schema.String
+  because: Schema.String,
+  /** Since when it is parked, in milliseconds since 1970, and why, if it is: it answers when somebody has resumed it. */
+  parked: Schema.optionalKey(Parked)
 }) {
   override get message(): string {
     return `${this.address} cannot answer now: ${this.because}`
@@ -104,13 +107,14 @@ export const closeIfEmpty = <Command, Answer, Rejection>(mailbox: Mailbox<Comman
 export const close = <Command, Answer, Rejection>(
   address: string,
   mailbox: Mailbox<Command, Answer, Rejection>,
-  because: string
+  because: string,
+  parked?: Parked
 ): Effect.Effect<void> =>
   Effect.sync(() => {
     // Nothing comes in behind those who are refused here, while those who waited for room still get their turn.
     Queue.failCauseUnsafe(mailbox, Cause.interrupt())
     for (let waiting = takeAll(mailbox); waiting.length > 0; waiting = takeAll(mailbox)) {
-      refuseAll(address, waiting, because)
+      refuseAll(address, waiting, because, parked)
     }
   })
 
@@ -118,9 +122,11 @@ export const close = <Command, Answer, Rejection>(
 export const refuseAll = <Command, Answer, Rejection>(
   address: string,
   messages: ReadonlyArray<Message<Command, Answer, Rejection>>,
-  because: string
+  because: string,
+  parked?: Parked
 ): void => {
+  const error = new ActorUnavailable({ address, because, ...(parked === undefined ? {} : { parked }) })
   for (const { reply } of messages) {
-    if (reply !== undefined) Deferred.doneUnsafe(reply, Effect.fail(new ActorUnavailable({ address, because })))
+    if (reply !== undefined) Deferred.doneUnsafe(reply, Effect.fail(error))
   }
 }

@@ -11,7 +11,7 @@ export const reasonOf = (cause: unknown): unknown =>
 
 /** What is asked for is refused before anybody tries. */
 export const refused = (method: string, why: string): EventLogError =>
-  new EventLogError({ method, cause: new Error(why) })
+  new EventLogError({ method, cause: new Error(why), refused: true })
 
 /** The same where something may have been committed all the same. */
 export const commitFailure = (method: string) => (cause: unknown): EventLogError =>
