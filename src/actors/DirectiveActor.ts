@@ -4,10 +4,12 @@
  * The way of one DAG edge is all here: a report comes in, the rules say which tasks are there now, `conclude` gives
  * them daemons, the loop appends all of it at once, and `react` sends the frames.
  */
-import { Context, Effect, HashMap, Layer } from "effect"
+import { Context, Effect, HashMap, Layer, Option, Stream } from "effect"
 import { spawnTask } from "../daemon/spawnTask.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
+import { EventLog, type EventLogError, type StoredEvent } from "../events/EventLog.ts"
 import type { DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
+import type { UnreadableEvent } from "../events/Unreadable.ts"
 import { Daemons, type Held, type Place } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
@@ -15,7 +17,8 @@ import { codec } from "./DirectiveSnapshot.ts"
 import { currentHandOver, type HandOver, isOpen, taskOf } from "./DirectiveState.ts"
 import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
 import type { Behaviour, Self } from "./internal/loop.ts"
-import type { About, ActorUnavailable, Answered } from "./internal/mailbox.ts"
+import { type About, ActorUnavailable, type Answered } from "./internal/mailbox.ts"
+import type { Parked } from "./Supervisor.ts"
 import { Supervisor } from "./SupervisorActor.ts"
 
 /** The bounds that directives go by. */
@@ -35,7 +38,10 @@ export interface KnownTask {
 }
 
 export class Directives extends Context.Service<Directives, {
-  /** Sends a command to a directive and waits for the answer. The directive is started if it is not running. */
+  /**
+   * Sends a command to a directive and waits for the answer. The directive is started if it is not running, unless it is
+   * parked: then `ResumeDirective` lets it run again, and everything else is refused with the reason.
+   */
   ask(
     directiveId: DirectiveId,
     command: DirectiveCommand,
@@ -47,12 +53,15 @@ export class Directives extends Context.Service<Directives, {
   task(taskId: TaskId): KnownTask | undefined
   /** Waits until the directive goes on from the log with whatever it was doing, and its daemons are taken into account. */
   resume(directiveId: DirectiveId): Effect.Effect<void, ActorUnavailable>
+  /** Since when the actor of a directive is parked, and why, if it is. */
+  parked(directiveId: DirectiveId): Effect.Effect<Option.Option<Parked>>
   /** Wakes every directive that has something under way; returns how many there were. Nothing should come of it. */
   readonly reconcile: Effect.Effect<number>
 }>()("makima-runtime/actors/Directives") {
   static readonly layer = Layer.effect(
     Directives,
     Effect.gen(function*() {
+      const log = yield* EventLog
       const supervisor = yield* Supervisor
       const daemons = yield* Daemons
       const policy = yield* DirectivePolicy
@@ -113,22 +122,65 @@ export class Directives extends Context.Service<Directives, {
 
       const actor = (directiveId: DirectiveId) => supervisor.actor(Directive.streamOf(directiveId), behaviour)
 
+      /** Whether there is such a directive: an id that names nothing starts no actor, and leaves nothing in the log. */
+      const exists = (directiveId: DirectiveId) =>
+        owners.has(directiveId) ? Effect.succeed(true) : log.streamHead(Directive.streamOf(directiveId)).pipe(
+          Effect.map(({ version }) => version > 0),
+          Effect.catch(cannotLook(directiveId))
+        )
+
+      /** Whose directive it is, also while it is parked: its first event says so. */
+      const ownerOf = (directiveId: DirectiveId) =>
+        owners.has(directiveId)
+          ? Effect.succeed(owners.get(directiveId))
+          : log.read(Directive.streamOf(directiveId), { limit: 1 }).pipe(
+            Stream.runHead,
+            Effect.map((first) => Option.getOrUndefined(Option.flatMap(first, ({ event }) => ownerIn(event)))),
+            Effect.catch(cannotLook(directiveId))
+          )
+
+      /** The actor of a parked directive, if the command is to resume it. */
+      const unparked = Effect.fnUntraced(function*(
+        directiveId: DirectiveId,
+        command: DirectiveCommand,
+        options: AskOptions | undefined,
+        refusal: ActorUnavailable
+      ) {
+        if (options?.ownerId !== undefined && (yield* ownerOf(directiveId)) !== options.ownerId) {
+          return yield* new DirectiveNotFound({ directiveId })
+        }
+        if (command._tag !== "ResumeDirective") return yield* refusal
+        yield* supervisor.resume(Directive.streamOf(directiveId), options)
+        return yield* actor(directiveId)
+      })
+
       const ask = Effect.fn("Directives.ask")(
         function*(directiveId: DirectiveId, command: DirectiveCommand, options?: AskOptions) {
-          const ref = yield* actor(directiveId)
+          if (command._tag !== "CreateDirective" && !(yield* exists(directiveId))) {
+            return yield* new DirectiveNotFound({ directiveId })
+          }
+          let wasParked = false
+          const ref = yield* actor(directiveId).pipe(Effect.catch((refusal) => {
+            wasParked = refusal.parked !== undefined
+            return wasParked ? unparked(directiveId, command, options, refusal) : Effect.fail(refusal)
+          }))
           if (options?.ownerId !== undefined && command._tag !== "CreateDirective") {
             // The owner is known once the actor has read its log, which answering anything implies.
             if (!owners.has(directiveId)) yield* ref.ask({ _tag: "Wake" })
             if (owners.get(directiveId) !== options.ownerId) return yield* new DirectiveNotFound({ directiveId })
           }
-          return yield* ref.ask(command, options)
-        },
-        // An id that names nothing must not leave an actor behind.
-        (answer, directiveId) =>
-          Effect.tapError(answer, (error) =>
-            error._tag === "DirectiveNotFound" && !owners.has(directiveId)
-              ? supervisor.stop(Directive.streamOf(directiveId))
-              : Effect.void)
+          if (!wasParked) return yield* ref.ask(command, options)
+          const { answer, position } = yield* ref.ask(command, options).pipe(
+            // It is resumed, whether or not there was more to resume than its actor.
+            Effect.catchTag("DirectiveInState", () => ref.ask({ _tag: "Wake" }))
+          )
+          return { answer: { ...answer, note: "its actor was parked and runs again" }, position }
+        }
+      )
+
+      // Nobody else would think of those that have nothing under way.
+      yield* Effect.forkScoped(
+        supervisor.restartScheduled(Directive.streamOf(""), (address) => supervisor.actor(address, behaviour))
       )
 
       return Directives.of({
@@ -144,7 +196,12 @@ export class Directives extends Context.Service<Directives, {
             // Whatever keeps it from coming up now, it is tried again at every reconciliation.
             busy.add(directiveId)
             return Effect.asVoid(ask(directiveId, { _tag: "Wake" }))
-          }).pipe(Effect.catch((error) => error._tag === "ActorUnavailable" ? Effect.fail(error) : Effect.void)),
+          }).pipe(Effect.catch((error) => {
+            if (error._tag === "ActorUnavailable") return Effect.fail(error)
+            if (error._tag === "DirectiveNotFound") busy.delete(directiveId)
+            return Effect.void
+          })),
+        parked: (directiveId) => supervisor.parked(Directive.streamOf(directiveId)),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
             // Those that are elsewhere are reconciled there.
@@ -161,6 +218,18 @@ export class Directives extends Context.Service<Directives, {
     })
   )
 }
+
+/** Whether there is such a directive, or whose it is, cannot be said now. */
+const cannotLook = (directiveId: DirectiveId) => (error: EventLogError | UnreadableEvent) =>
+  Effect.andThen(
+    Effect.logWarning(`${Directive.streamOf(directiveId)} cannot be looked up`, error),
+    Effect.fail(new ActorUnavailable({ address: Directive.streamOf(directiveId), because: error.message }))
+  )
+
+const ownerIn = (event: StoredEvent): Option.Option<OwnerId> =>
+  event._tag === "DirectiveCreated" || event._tag === "DirectiveRemoved"
+    ? Option.some(event.ownerId)
+    : Option.none()
 
 const isUnderWay = (state: Directive.State): boolean => state.openTasks > 0 || state.status === "active"
 

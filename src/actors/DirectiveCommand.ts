@@ -119,6 +119,8 @@ export const DirectiveAnswer = Schema.Struct({
   prBranch: Schema.optionalKey(Schema.String),
   /** Why the directive is paused or stalled, or needs attention. */
   reason: Schema.optionalKey(Schema.String),
+  /** What else came of the command. */
+  note: Schema.optionalKey(Schema.String),
   steps: Schema.optionalKey(Schema.Array(Schema.Struct({
     id: StepId,
     name: Schema.String,

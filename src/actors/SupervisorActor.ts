@@ -230,16 +230,15 @@ export class Supervisor extends Context.Service<Supervisor, {
         start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
       ) {
         yield* ledger.known
-        for (const address of [...ledger.scheduled.keys()]) {
-          if (!address.startsWith(prefix)) continue
+        for (const address of Array.from(ledger.scheduled.keys()).filter((address) => address.startsWith(prefix))) {
           const isOwn = yield* log.streamHead(address).pipe(
             Effect.map(({ owner }) => owner === node),
             Effect.tapError((error) => Effect.logWarning(`${address} cannot be restarted yet`, error)),
             Effect.retry(Schedule.spaced("1 second")),
             Effect.orDie
           )
-          if (isOwn) yield* Effect.catch(start(address), (error) => Effect.logError(error.message))
-          else ledger.scheduled.delete(address)
+          if (!isOwn) ledger.scheduled.delete(address)
+          else yield* start(address).pipe(Effect.catch((error) => Effect.logError(error.message)))
         }
       })
 

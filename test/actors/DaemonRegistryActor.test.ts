@@ -76,6 +76,8 @@ describe("DaemonRegistryActor", () => {
       }).pipe(Effect.provide(server))
       assert.include(yield* history, "DaemonLost")
       assert.notInclude(yield* tagsOf(Directive.streamOf(directiveId)), "HandOverFailed")
+      // The directive failed over that, and its restart has a time.
+      yield* TestClock.adjust("1 second")
       yield* Effect.gen(function*() {
         yield* resume
         const other = yield* connectDaemon(ownerId, "two")
