@@ -1,0 +1,153 @@
+/**
+ * A run of the whole runtime in virtual time: from its seed, always the same. `run` does one and says how it went.
+ */
+import type { Agent } from "./Agent.ts"
+import type { Checks } from "./internal/checks.ts"
+import type { Happening } from "./internal/faults.ts"
+import { epoch } from "./internal/fibers.ts"
+import * as Guard from "./internal/guard.ts"
+import { World } from "./internal/world.ts"
+import { type Checker, type Invariant, type Observed, type RecordedEvent, Violation } from "./Invariant.ts"
+import { invariants as all } from "./invariants/all.ts"
+import { type Profile, type ProfileName, profiles } from "./Profile.ts"
+
+export interface Options {
+  /** A whole number: the same one gives the same run. */
+  readonly seed: number
+  readonly profile?: ProfileName | Profile
+  /** Keys of what is left out of what would happen. */
+  readonly without?: ReadonlySet<string>
+  /** What agents do, instead of what the profile says. */
+  readonly agent?: Agent
+  /** Held beside those that always hold. */
+  readonly invariants?: ReadonlyArray<Invariant>
+}
+
+/** How a run went. */
+export interface Outcome {
+  readonly seed: number
+  readonly profile: string
+  /** What did not hold, if anything. */
+  readonly violation: Violation | undefined
+  readonly events: ReadonlyArray<RecordedEvent>
+  /** What users did and what went wrong, in order. */
+  readonly happened: ReadonlyArray<Happening>
+  readonly notes: ReadonlyArray<{ readonly at: number; readonly text: string }>
+  /** For how long it went on, in virtual milliseconds. */
+  readonly millis: number
+}
+
+/** How long everything may take to settle once nothing goes wrong any more, in virtual milliseconds. */
+const settleMillisMax = 3_600_000
+/** How long nothing more may happen then. */
+const quietMillis = 60_000
+const tickMillis = 5_000
+
+export const run = (options: Options): Outcome => {
+  const profile = typeof options.profile === "object" ? options.profile : profiles[options.profile ?? "rough"]
+  let violation: Violation | undefined
+  const world = Guard.guarded(() => {
+    const world = new World({
+      seed: options.seed,
+      profile,
+      without: options.without ?? new Set(),
+      agent: options.agent,
+      checks: (world) => checksOf(world, [...all, ...options.invariants ?? []])
+    })
+    try {
+      play(world)
+    } catch (error) {
+      violation = error instanceof Violation ? error : defect(error, world)
+    }
+    return world
+  })
+  return {
+    seed: options.seed,
+    profile: profile.name,
+    violation,
+    events: world.store.events,
+    happened: world.faults.happened,
+    notes: world.faults.notes,
+    millis: world.time.now
+  }
+}
+
+const defect = (error: unknown, world: World): Violation =>
+  new Violation(
+    { name: "the simulation itself", says: "The simulated code neither throws nor reaches for the real world." },
+    "a run that comes to its end",
+    error instanceof Error ? `${error.message}\n${error.stack ?? ""}` : String(error),
+    world.time.now
+  )
+
+const play = (world: World): void => {
+  const { checks, profile, time } = world
+  const tick = () => {
+    checks.onTick()
+    time.after(tickMillis, tick)
+  }
+  time.after(tickMillis, tick)
+  time.run(profile.minutes * 60_000, () => false)
+  world.calm()
+  const calmSince = time.now
+  time.run(calmSince + settleMillisMax, () => checks.isSettled())
+  const events = world.store.events.length
+  if (checks.isSettled()) time.run(time.now + quietMillis, () => world.store.events.length > events)
+  checks.onEnd()
+}
+
+const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks => {
+  const observed = (invariant: Invariant): Observed => ({
+    profile: world.profile,
+    ledger: world.ledger,
+    get daemons() {
+      return world.daemons
+    },
+    get events() {
+      return world.store.events
+    },
+    now: () => world.time.now,
+    clock: () => epoch + world.time.now + world.clockAhead,
+    calmSince: () => world.calmSince,
+    violated: (expected, found) => {
+      throw new Violation(invariant, expected, found, world.time.now)
+    }
+  })
+  const checkers: ReadonlyArray<Checker> = invariants.map((invariant) => invariant.make(observed(invariant)))
+  const those = <K extends keyof Checker>(name: K) =>
+    checkers.flatMap((checker) => checker[name] === undefined ? [] : [checker[name]])
+  const [event, committed, snapshot] = [those("event"), those("committed"), those("snapshot")]
+  const [request, response, frame, start] = [those("request"), those("response"), those("frame"), those("start")]
+  const [ticks, end] = [those("tick"), those("end")]
+  let failure: unknown
+  /** Whoever calls may be a fiber that would take the exception for its own: it is thrown again where the run is made. */
+  const each = (run: () => void) => {
+    if (failure !== undefined) return
+    try {
+      run()
+    } catch (error) {
+      failure = error
+      world.time.stop(error)
+    }
+  }
+  return {
+    onCommit: (events) =>
+      each(() => {
+        for (const recorded of events) {
+          world.ledger.take(recorded)
+          for (const check of event) check(recorded)
+        }
+        for (const check of committed) check(events)
+      }),
+    onSnapshot: (one) => each(() => snapshot.forEach((check) => check(one))),
+    onRequest: (one) => each(() => request.forEach((check) => check(one))),
+    onResponse: (one, answer) => each(() => response.forEach((check) => check(one, answer))),
+    onFrame: (daemon, one) => each(() => frame.forEach((check) => check(daemon, one))),
+    onStart: (daemon, spawn) => each(() => start.forEach((check) => check(daemon, spawn))),
+    onTick: () => each(() => ticks.forEach((check) => check())),
+    onEnd: () => {
+      for (const check of end) check()
+    },
+    isSettled: () => world.isSettled()
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * The store that all simulated processes share: the event log in memory, behind connections that are slow, break, and
+ * leave it open what became of an append.
+ *
+ * Each process has a connection of its own and commits what waits together, as `events/internal/groupCommit.ts` does.
+ */
+import { Effect, Exit, Option, Stream } from "effect"
+import {
+  EventLog,
+  EventLogError,
+  type RecordedEvent,
+  type StreamAppend,
+  type StreamFenced
+} from "../../events/EventLog.ts"
+import type { Snapshot, Snapshots, SnapshotsError } from "../../events/Snapshots.ts"
+import type { LoggedEvent } from "../../events/Unreadable.ts"
+import type { Chance } from "./chance.ts"
+import type { Faults } from "./faults.ts"
+import type { Fibers } from "./fibers.ts"
+import type { Time } from "./time.ts"
+
+type Log = EventLog["Service"]
+type AppendExit = Exit.Exit<ReadonlyArray<RecordedEvent>, Effect.Error<ReturnType<Log["append"]>>>
+type ClaimExit = Exit.Exit<ReadonlyArray<number>, StreamFenced | EventLogError>
+
+/** An append or a claim that waits for the next commit. */
+interface Waiting {
+  readonly about: string
+  /** Does it, and says so when told to. */
+  readonly commit: () => void
+  readonly answer: () => void
+  readonly fail: (outcome: "nothing" | "unknown", because: string) => void
+  readonly isClaim: boolean
+  isAbandoned: boolean
+}
+
+const commitFates = [
+  "crashBeforeCommit",
+  "crashAfterCommit",
+  "appendRefused",
+  "appendAnswerLost",
+  "appendLate",
+  "appendGone",
+  "appendSlow"
+] as const
+
+/** How a connection tells its process that it has died. */
+export interface Process {
+  readonly name: string
+  readonly fibers: Fibers
+  readonly crash: () => void
+}
+
+export class Store {
+  readonly log: Log
+  readonly events: Array<RecordedEvent> = []
+  readonly snapshots = new Map<string, Snapshot>()
+  readonly #time: Time
+  readonly #faults: Faults
+  readonly #onCommit: (events: ReadonlyArray<RecordedEvent>) => void
+  readonly #onSnapshot: (snapshot: Snapshot) => void
+  readonly #counts = new Map<string, number>()
+  /** Nobody reaches the store until then. */
+  awayUntil = 0
+
+  constructor(
+    time: Time,
+    faults: Faults,
+    onCommit: (events: ReadonlyArray<RecordedEvent>) => void,
+    onSnapshot: (snapshot: Snapshot) => void
+  ) {
+    this.#time = time
+    this.#faults = faults
+    this.#onCommit = onCommit
+    this.#onSnapshot = onSnapshot
+    this.log = Effect.runSync(EventLog.pipe(Effect.provide(EventLog.layerMemory)))
+  }
+
+  connect(process: Process): { readonly log: Log; readonly snapshots: Snapshots } {
+    const { fibers } = process
+    let waiting: Array<Waiting> = []
+    let isBusy = false
+
+    const wait = (one: Waiting) => {
+      waiting.push(one)
+      kick()
+      return Effect.sync(() => {
+        one.isAbandoned = true
+      })
+    }
+    const kick = () => {
+      if (isBusy || waiting.length === 0) return
+      isBusy = true
+      // Those who come in the same moment are part of it.
+      this.#time.after(0, () => {
+        const group = waiting.filter(({ isAbandoned }) => !isAbandoned)
+        waiting = []
+        if (fibers.isDead) return
+        if (group.length === 0) return done()
+        this.#commit(process, group, done)
+      })
+    }
+    const done = () => {
+      isBusy = false
+      kick()
+    }
+
+    const append: Log["append"] = (appends, about) =>
+      Effect.callback((resume) => {
+        let exit: AppendExit | undefined
+        return wait({
+          about: aboutAppend(appends),
+          isClaim: false,
+          isAbandoned: false,
+          commit: () => {
+            exit = Effect.runSyncExit(this.log.append(appends, about))
+            if (Exit.isSuccess(exit) && exit.value.length > 0) {
+              this.events.push(...exit.value)
+              this.#onCommit(exit.value)
+            }
+          },
+          answer: () => resume(exit!),
+          fail: (outcome, because) => resume(failure("append", because, outcome))
+        })
+      })
+    const claim: Log["claim"] = (streams, owner, fence) =>
+      Effect.callback((resume) => {
+        let exit: ClaimExit | undefined
+        return wait({
+          about: `claim of ${streams[0]}`,
+          isClaim: true,
+          isAbandoned: false,
+          commit: () => {
+            exit = Effect.runSyncExit(this.log.claim(streams, owner, fence))
+          },
+          answer: () => resume(exit!),
+          fail: (outcome, because) => resume(failure("claim", because, outcome))
+        })
+      })
+    const reading = <A, E>(
+      method: string,
+      about: string,
+      read: Effect.Effect<A, E>
+    ): Effect.Effect<A, E | EventLogError> =>
+      Effect.callback((resume) => {
+        const key = this.#keyOf(`${method} ${about}`)
+        const latency = latencyOf(this.#faults.chance(`latency ${key}`))
+        const isRefused = this.#isAway() ||
+          this.#faults.strikes("readRefused", key, () => `the store refuses to ${method} ${about}`)
+        return Effect.sync(
+          fibers.after(latency, () => resume(isRefused ? failure(method, unreachable, "nothing") : read))
+        )
+      })
+    const streaming = <A, E>(method: string, about: string, read: Stream.Stream<A, E>) =>
+      Stream.unwrap(reading(method, about, Effect.succeed(read)))
+
+    return {
+      log: {
+        append,
+        claim,
+        read: (stream, options) => streaming("read", stream, this.log.read(stream, options)),
+        readAll: (options) => streaming("read", "all", this.log.readAll(options)),
+        subscribe: (options) => streaming("subscribe", "all", this.log.subscribe(options)),
+        findAnswer: (stream, commandId) => reading("find an answer in", stream, this.log.findAnswer(stream, commandId)),
+        streamHead: (stream) => reading("find the head of", stream, this.log.streamHead(stream)),
+        truncate: (stream, before) => reading("truncate", stream, this.log.truncate(stream, before)),
+        head: reading("find the head of", "all", this.log.head)
+      },
+      snapshots: {
+        save: (snapshot) =>
+          Effect.callback((resume) =>
+            Effect.sync(fibers.after(1, () => {
+              const about = `${snapshot.stream}@${snapshot.version}`
+              this.#onSnapshot(snapshot)
+              if (!this.#faults.strikes("snapshotLost", about, () => `the snapshot ${about} is lost`)) {
+                this.snapshots.set(snapshot.stream, snapshot)
+              }
+              resume(Effect.void)
+            }))
+          ),
+        load: (stream) =>
+          Effect.sync((): Option.Option<Snapshot> => Option.fromUndefinedOr(this.snapshots.get(stream))),
+        drop: (stream): Effect.Effect<void, SnapshotsError> =>
+          Effect.sync(() => stream === undefined ? this.snapshots.clear() : void this.snapshots.delete(stream))
+      }
+    }
+  }
+
+  /** Commits a group in its time, with whatever goes wrong. */
+  #commit(process: Process, group: ReadonlyArray<Waiting>, done: () => void): void {
+    const { fibers } = process
+    const first = group[0]!
+    const key = this.#keyOf(first.about)
+    const chance = this.#faults.chance(`latency ${key}`)
+    let latency = latencyOf(chance)
+    if (this.#isAway()) {
+      // A connection that is not made, or one that breaks.
+      return this.#later(fibers, chance.between(1, 1000), () => {
+        for (const one of group) one.fail("nothing", unreachable)
+        done()
+      })
+    }
+    const fate = this.#faults.oneOf(commitFates, key, (kind) => fateText(kind, process.name, first.about, group.length))
+    const answerAll = (from: ReadonlyArray<Waiting>) => {
+      for (const one of from) one.answer()
+      done()
+    }
+    const failAll = (outcome: "nothing" | "unknown", from: ReadonlyArray<Waiting>) => {
+      for (const one of from) one.fail(outcome, "the connection was lost")
+      done()
+    }
+    const commitAll = () => {
+      // Whoever has been asked for it does it, whether the process lives on or not.
+      for (const one of group) one.commit()
+    }
+    switch (fate) {
+      case "crashBeforeCommit":
+        return process.crash()
+      case "crashAfterCommit":
+        return void this.#time.after(latency, () => {
+          commitAll()
+          process.crash()
+        })
+      case "appendRefused":
+        return this.#later(fibers, latency, () => failAll("nothing", group))
+      case "appendGone":
+        return this.#later(fibers, latency, () => failAll("unknown", group))
+      case "appendAnswerLost":
+        this.#time.after(latency, commitAll)
+        return this.#later(fibers, latency + chance.between(0, 2000), () => failAll("unknown", group))
+      case "appendLate":
+        this.#later(fibers, latency, () => failAll("unknown", group))
+        return void this.#time.after(latency + chance.spread(1, 10_000), commitAll)
+      case "appendSlow":
+        latency = chance.spread(50, 20_000)
+        break
+      case undefined:
+    }
+    const isTorn = group.length > 1 &&
+      this.#faults.strikes("groupTorn", key, () => `a commit of ${group.length} appends is torn apart in the middle`)
+    if (isTorn) {
+      const [committed, torn] = [group.slice(0, group.length >> 1), group.slice(group.length >> 1)]
+      this.#time.after(latency, () => {
+        for (const one of committed) one.commit()
+      })
+      return this.#later(fibers, latency + 1, () => {
+        for (const one of committed) one.answer()
+        failAll(chance.is(0.5) ? "unknown" : "nothing", torn)
+      })
+    }
+    this.#time.after(latency, commitAll)
+    this.#later(fibers, latency + 1, () => answerAll(group))
+  }
+
+  #later(fibers: Fibers, millis: number, run: () => void): void {
+    fibers.after(millis, run)
+  }
+
+  #isAway(): boolean {
+    return this.#time.now < this.awayUntil
+  }
+
+  /** The same thing may be tried again, and then it is another chance. */
+  #keyOf(about: string): string {
+    const count = (this.#counts.get(about) ?? 0) + 1
+    this.#counts.set(about, count)
+    return `${about} #${count}`
+  }
+}
+
+const unreachable = "the store cannot be reached"
+
+const failure = (method: string, because: string, outcome: "nothing" | "unknown") =>
+  Exit.fail(new EventLogError({ method, cause: new Error(because), outcome }))
+
+const aboutAppend = ([first]: ReadonlyArray<StreamAppend>): string => `${first?.stream}@${String(first?.expected)}`
+
+/** From the call to the commit, in milliseconds. */
+const latencyOf = (chance: Chance): number => chance.between(0, 3)
+
+const fateText = (kind: (typeof commitFates)[number], name: string, about: string, size: number): string => {
+  const what = size === 1 ? `the append ${about}` : `the append ${about} and ${size - 1} more`
+  switch (kind) {
+    case "crashBeforeCommit":
+      return `${name} dies before ${what} is committed`
+    case "crashAfterCommit":
+      return `${name} dies after ${what} is committed and before it hears so`
+    case "appendRefused":
+      return `${what} fails, and nothing is committed`
+    case "appendAnswerLost":
+      return `${what} is committed, but the answer is lost`
+    case "appendLate":
+      return `${what} is given up, but committed a moment later`
+    case "appendGone":
+      return `${what} is lost, and nobody knows`
+    case "appendSlow":
+      return `${what} is slow`
+  }
+}
+
+export type { LoggedEvent }

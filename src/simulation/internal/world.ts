@@ -1,0 +1,155 @@
+/** Everything that a run consists of, made from its seed. */
+import { HashMap } from "effect"
+import { dueAt } from "../../actors/Directive.ts"
+import { isOpen, type State } from "../../actors/DirectiveState.ts"
+import type { Agent } from "../Agent.ts"
+import { agentOf } from "../Agent.ts"
+import type { Profile } from "../Profile.ts"
+import type { Checks } from "./checks.ts"
+import { Client } from "./client.ts"
+import { Cluster } from "./cluster.ts"
+import { SimulatedDaemon } from "./daemon.ts"
+import { Faults } from "./faults.ts"
+import { Ledger } from "./ledger.ts"
+import { Store } from "./store.ts"
+import { Time } from "./time.ts"
+import * as Users from "./users.ts"
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly profile: Profile
+  readonly without: ReadonlySet<string>
+  readonly agent: Agent | undefined
+  readonly checks: (world: World) => Checks
+}
+
+export class World {
+  readonly seed: number
+  readonly profile: Profile
+  readonly time: Time
+  readonly faults: Faults
+  readonly ledger = new Ledger()
+  readonly store: Store
+  readonly checks: Checks
+  readonly cluster: Cluster
+  readonly client: Client
+  readonly agent: Agent
+  readonly daemons: ReadonlyArray<SimulatedDaemon>
+  readonly owned: ReadonlyArray<Users.Owned>
+  readonly reconcileMillis = 15_000
+  /** Since when nothing goes wrong any more, in virtual milliseconds. */
+  calmSince: number | undefined
+  /** How far all clocks have jumped ahead. */
+  clockAhead = 0
+
+  constructor({ agent, checks, profile, seed, without }: WorldOptions) {
+    this.seed = seed
+    this.profile = profile
+    this.time = new Time(seed)
+    this.faults = new Faults(seed, this.time, profile, without)
+    this.agent = agent ?? agentOf(profile, this.faults)
+    this.store = new Store(
+      this.time,
+      this.faults,
+      (events) => this.checks.onCommit(events),
+      (snapshot) => this.checks.onSnapshot(snapshot)
+    )
+    this.checks = checks(this)
+    this.cluster = new Cluster(this)
+    this.client = new Client(this)
+    this.cluster.start()
+    this.daemons = Array.from(
+      { length: profile.daemons },
+      (_, index) => new SimulatedDaemon(this, index, Users.ownerOf(this, index), this.#placesOf(index))
+    )
+    this.owned = Users.begin(this)
+    this.#disturb()
+  }
+
+  /** Each owner's first daemon has room for some; another may be there only to look on. */
+  #placesOf(index: number): number {
+    const chance = this.faults.chance(`places ${index}`)
+    return index < this.profile.owners ? chance.between(2, 4) : chance.is(0.1) ? 0 : chance.between(1, 3)
+  }
+
+  /** What goes wrong at any time. */
+  #disturb(): void {
+    const { faults, time } = this
+    const rate = this.profile.faults
+    const at = (kind: keyof typeof rate, about: string, run: (key: string) => void) => {
+      for (const [count, when] of faults.times(rate[kind] ?? 0, `${kind} ${about}`).entries()) {
+        time.after(when, () => run(`${kind} ${about} ${count}`))
+      }
+    }
+    at("outage", "store", (key) => {
+      const millis = faults.chance(key).spread(500, 180_000)
+      if (!faults.happens("outage", key, () => `nobody reaches the store for ${seconds(millis)}`)) return
+      this.store.awayUntil = Math.max(this.store.awayUntil, time.now + millis)
+    })
+    at("crash", "runtime", (key) => {
+      if (faults.happens("crash", key, () => "the runtime dies")) this.cluster.crash()
+    })
+    at("freeze", "runtime", (key) => {
+      if (faults.happens("freeze", key, () => "the runtime stands still")) this.cluster.freeze(key)
+    })
+    at("clockJump", "all", (key) => {
+      const millis = faults.chance(key).spread(1_000, 600_000)
+      if (!faults.happens("clockJump", key, () => `the clocks jump ${seconds(millis)} ahead`)) return
+      this.clockAhead += millis
+      for (const { fibers } of this.cluster.machines) fibers.ahead = this.clockAhead
+    })
+    for (const daemon of this.daemons) {
+      at("disconnect", daemon.name, (key) => {
+        if (faults.happens("disconnect", key, () => `the connection of ${daemon.name} breaks`)) daemon.cut()
+      })
+      at("halfOpen", daemon.name, (key) => {
+        const millis = faults.chance(key).spread(100, 100_000)
+        const text = `the connection of ${daemon.name} breaks, which it notices after ${seconds(millis)}`
+        if (faults.happens("halfOpen", key, () => text)) daemon.breakSilently(millis)
+      })
+      at("daemonDeath", daemon.name, (key) => {
+        const millis = faults.chance(key).spread(1_000, 900_000)
+        const text = `${daemon.name} dies with all its agents, for ${seconds(millis)}`
+        if (faults.happens("daemonDeath", key, () => text)) daemon.die(millis)
+      })
+    }
+  }
+
+  /** From now on nothing goes wrong, and whoever was away is back. */
+  calm(): void {
+    this.calmSince = this.time.now
+    this.faults.stop()
+    this.store.awayUntil = 0
+    this.cluster.calm()
+    for (const daemon of this.daemons) daemon.calm()
+  }
+
+  /** Whether nothing is under way any more. */
+  isSettled(): boolean {
+    if (this.client.waiting > 0) return false
+    for (const state of this.ledger.directives.values()) {
+      if (!isAtRest(state)) return false
+    }
+    return true
+  }
+}
+
+/** Whether a directive does nothing more by itself. */
+const isAtRest = (state: State): boolean => {
+  const open = [...HashMap.values(state.tasks)].filter(isOpen)
+  switch (state.status) {
+    case "active":
+      return false
+    case "paused":
+      // What waits for a daemon goes on waiting, and what a daemon has runs on.
+      return open.every(({ status }) => status === "pending")
+    case "idle":
+    case "stalled":
+      return open.length === 0 && dueAt(state, 0) === undefined
+    case "draft":
+    case "archived":
+      return open.length === 0
+  }
+}
+
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`
