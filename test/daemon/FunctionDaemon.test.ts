@@ -82,6 +82,8 @@ describe("FunctionDaemon", () => {
         yield* (yield* DaemonRegistries).resume(ownerId)
         yield* (yield* Directives).resume(directiveId)
         yield* FunctionDaemon.connect(options, () => Effect.void)
+        // The daemon has said that it does not have the task, and the time from then on counts.
+        yield* settle
         yield* TestClock.adjust(Directive.defaultPolicy.exclusionMillis)
         yield* settle
         assert.strictEqual((yield* tags).at(-1), "DirectiveIdled")
