@@ -1,15 +1,17 @@
 /**
- * One agent: a shell command in a process group of its own, which never outlives its owner.
+ * One agent: a shell command that never outlives its owner, nor do its children (`internal/guarded.ts`).
  *
  * It knows processes, not tasks: what a task's agent gets to see is decided in `LocalDaemon.ts`.
  */
 import { NodeStream } from "@effect/platform-node"
 import { Context, Deferred, Duration, Effect, FileSystem, Schema, Stream } from "effect"
-import { execFile, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import { closeSync, constants, openSync } from "node:fs"
 import { Socket } from "node:net"
 import { PassThrough } from "node:stream"
-import { promisify, stripVTControlCharacters } from "node:util"
+import { stripVTControlCharacters } from "node:util"
+import { type Guarded, spawnGuarded } from "./internal/guarded.ts"
 
 /** The agent could not be started, or ended in another way than with exit status 0. */
 export class AgentFailed extends Schema.TaggedError<AgentFailed>()("AgentFailed", {
@@ -55,18 +57,8 @@ interface Agent extends Running {
   readonly pipe: Socket
   readonly output: PassThrough
   readonly ended: Deferred.Deferred<Ended>
-  readonly signal: (signal: "SIGTERM" | "SIGKILL") => void
+  readonly signal: Guarded["signal"]
 }
-
-/**
- * The guard is a shell in the agent's own group that waits for the end of the pipe whose other end this process holds.
- * However this process ends, SIGKILL included, the pipe ends with it, and the guard takes the group along. The agent
- * takes the place of the outer shell, so its exit status, its standard input and its children are its own.
- */
-const guarded = `
-{ trap '' HUP INT TERM; read -r line; kill -s KILL 0; } <&3 >/dev/null 2>&1 &
-exec /bin/sh -c "$1" 3<&- 2>&1
-`
 
 /** How long output is awaited that a process outside the agent's group may hold open for ever. */
 const outputGrace = Duration.seconds(1)
@@ -80,7 +72,12 @@ const openScoped = (path: string, flags: number) =>
   Effect.acquireRelease(open(path, flags), (fd) => Effect.sync(() => closeSync(fd)))
 
 const makeFifo = (path: string) =>
-  Effect.tryPromise({ try: () => promisify(execFile)("mkfifo", ["-m", "600", path]), catch: asError })
+  Effect.callback<void, Error>((resume) => {
+    // In a group of its own, because Ctrl-C in a terminal should interrupt the task and not fail it.
+    const child = spawn("mkfifo", ["-m", "600", path], { detached: true, stdio: "ignore" })
+    child.once("error", (error) => resume(Effect.fail(error)))
+    child.once("exit", (code) => resume(code === 0 ? Effect.void : Effect.fail(new Error(`no FIFO at ${path}`))))
+  })
 
 /**
  * What the agent reads and writes: a file and a pipe, both soon without a name. An agent may read its prompt whole, in
@@ -111,28 +108,17 @@ const start = Effect.fnUntraced(function*(options: Options) {
   const ended = Deferred.makeUnsafe<Ended>()
   const { pipe, stdin, stdout } = yield* openStandard(options.prompt)
   return yield* Effect.callback<Agent, Error>((resume) => {
-    const child = spawn("/bin/sh", ["-c", guarded, "makima-agent", options.command], {
+    const { child, clear, signal } = spawnGuarded(["/bin/sh", "-c", options.command], {
       cwd: options.cwd,
       env: options.env,
-      detached: true,
-      stdio: [stdin, stdout, "ignore", "pipe"]
+      stdio: [stdin, stdout, stdout],
+      mark: randomUUID()
     })
-    const signal = (signal: "SIGTERM" | "SIGKILL") => {
-      try {
-        process.kill(-child.pid!, signal)
-      } catch {
-        // Nobody is left in the group.
-      }
-    }
     const output = new PassThrough().setEncoding("utf8")
     pipe.on("error", () => output.end()).pipe(output)
-    child.stdio[3]?.on("error", () => {})
     child.once("error", (error) => resume(Effect.fail(error)))
     child.once("exit", (code, name) => {
-      // The guard is still in the group, so the group's id is still its own.
-      signal("SIGKILL")
-      child.stdio[3]?.destroy()
-      Deferred.doneUnsafe(ended, Effect.succeed({ code, signal: name }))
+      void Effect.runPromise(clear).then(() => Deferred.doneUnsafe(ended, Effect.succeed({ code, signal: name })))
     })
     child.once("spawn", () => {
       const kill = Effect.sync(() => Deferred.isDoneUnsafe(ended) || signal("SIGKILL"))

@@ -115,11 +115,11 @@ describe("AgentProcess", () => {
       assert.deepStrictEqual(chunks, ["a", "äz"])
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("ends with the agent although a process outside its group keeps the output open", () =>
+  it.live("ends with the agent although a process that nobody knows of keeps the output open", () =>
     Effect.gen(function*() {
       const cwd = yield* temporaryDirectory
       const { failure, output } = yield* runAgent(
-        "setsid sh -c 'echo $$ > pid; sleep 60' & until [ -s pid ]; do :; done; echo out",
+        "env -i setsid sh -c 'echo $$ > pid; sleep 60' & until [ -s pid ]; do :; done; echo out",
         {
           cwd
         }
@@ -128,6 +128,22 @@ describe("AgentProcess", () => {
       assert.strictEqual(failure, undefined)
       assert.strictEqual(output, "out\n")
     }).pipe(Effect.provide(NodeServices.layer)))
+
+  // Elsewhere nothing tells such a process from others: `internal/guarded.ts` says so.
+  it.live.runIf(process.platform === "linux")(
+    "kills what has left the group, also where that has children",
+    () =>
+      Effect.gen(function*() {
+        const cwd = yield* temporaryDirectory
+        const escape = "setsid sh -c 'sh -c \"echo \\$\\$ > child; exec sleep 60\" & echo $$ > pid; wait' & "
+        const { failure } = yield* runAgent(`${escape} until [ -s pid ] && [ -s child ]; do :; done`, { cwd })
+        assert.strictEqual(failure, undefined)
+        for (const file of ["pid", "child"]) {
+          const pid = Number(yield* written(join(cwd, file)))
+          assert.isFalse(isRunning(pid), file)
+        }
+      }).pipe(Effect.provide(NodeServices.layer))
+  )
 
   it.live("kills what a finished agent leaves in its group", () =>
     Effect.gen(function*() {
@@ -181,7 +197,8 @@ describe("AgentProcess", () => {
   it.live("leaves no agent behind when its own process is killed", () =>
     Effect.gen(function*() {
       const cwd = yield* temporaryDirectory
-      const command = "trap '' TERM HUP; sh -c 'echo $$ > child; exec sleep 60' & echo $$ > pid; wait"
+      const escape = process.platform === "linux" ? "setsid" : ""
+      const command = `trap '' TERM HUP; ${escape} sh -c 'echo $$ > child; exec sleep 60' & echo $$ > pid; wait`
       const script = `
         import { NodeServices } from "@effect/platform-node"
         import { Effect } from "effect"

@@ -1,7 +1,7 @@
 /** Runs git for the local daemon: without prompts, hooks, translations or anybody else's repository in the environment. */
-import { Effect, Schema, Stream } from "effect"
-import { ChildProcess } from "effect/process"
+import { Deferred, Effect, Schema } from "effect"
 import { dirname } from "node:path"
+import { spawnGuarded } from "./guarded.ts"
 
 /** Git could not be run, or said no. `line` is the one line of what it said that matters most. */
 export class GitFailed extends Schema.TaggedError<GitFailed>()("GitFailed", {
@@ -58,35 +58,48 @@ const lineOf = (output: string): string => {
     .slice(0, lineLengthMax)
 }
 
-const run = Effect.fnUntraced(function*(directory: string, args: ReadonlyArray<string>, options: Options) {
-  const handle = yield* ChildProcess.make("git", ["-c", "core.hooksPath=/dev/null", ...args], {
-    cwd: directory,
-    // A directory that is no repository must never be taken for a part of one further up, which is somebody else's.
-    env: { ...environment, GIT_CEILING_DIRECTORIES: dirname(directory), ...options.env },
-    extendEnv: true,
-    stdin: options.stdin === undefined ? "ignore" : Stream.encodeText(Stream.make(options.stdin)),
-    // In a group of its own, a git that fails would be waited for until its helpers are reaped, too.
-    detached: false,
-    forceKillAfter: "5 seconds"
-  })
-  const [stdout, stderr, exitCode] = yield* Effect.all([
-    Stream.mkString(Stream.decodeText(handle.stdout)),
-    Stream.mkString(Stream.decodeText(handle.stderr)),
-    handle.exitCode
-  ], { concurrency: "unbounded" })
-  if (exitCode !== 0) {
-    return yield* new GitFailed({ command: commandOf(args), line: lineOf(stderr === "" ? stdout : stderr) })
-  }
-  return stdout
-}, Effect.scoped)
+/** How long a git that is not wanted any more may take to take its lock files away. */
+const killAfter = "5 seconds"
 
 /** Standard output of a git command in `directory`, or `GitFailed`. */
-export const git = (directory: string, args: ReadonlyArray<string>, options: Options = {}) =>
-  Effect.catchTag(
-    run(directory, args, options),
-    "PlatformError",
-    (error) => Effect.fail(new GitFailed({ command: commandOf(args), line: lineOf(error.message) }))
-  )
+export const git = (
+  directory: string,
+  args: ReadonlyArray<string>,
+  options: Options = {}
+): Effect.Effect<string, GitFailed> =>
+  Effect.callback<string, GitFailed>((resume) => {
+    const { child, clear, signal } = spawnGuarded(["git", "-c", "core.hooksPath=/dev/null", ...args], {
+      cwd: directory,
+      // A directory that is no repository must never be taken for a part of one further up, which is somebody else's.
+      env: { ...process.env, ...environment, GIT_CEILING_DIRECTORIES: dirname(directory), ...options.env },
+      stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
+    })
+    const ended = Deferred.makeUnsafe<void>()
+    const output = { stdout: "", stderr: "" }
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name]?.setEncoding("utf8").on("data", (text: string) => output[name] += text)
+    }
+    // A git that has read enough ends without the rest.
+    child.stdin?.on("error", () => {}).end(options.stdin)
+    const fail = (line: string) => resume(Effect.fail(new GitFailed({ command: commandOf(args), line })))
+    child.once("error", ({ message }) => {
+      fail(lineOf(message))
+      Deferred.doneUnsafe(ended, Effect.void)
+    })
+    child.once("exit", () => Effect.runSync(clear))
+    child.once("close", (code, name) => {
+      if (code === 0) resume(Effect.succeed(output.stdout))
+      else if (code === null) fail(`it was ended by ${name}`)
+      else fail(lineOf(output.stderr === "" ? output.stdout : output.stderr))
+      Deferred.doneUnsafe(ended, Effect.void)
+    })
+    return Effect.gen(function*() {
+      signal("SIGTERM")
+      yield* Effect.timeoutOption(Deferred.await(ended), killAfter)
+      signal("SIGKILL")
+      yield* Deferred.await(ended)
+    })
+  })
 
 /** The subcommand: the first word that is neither an option nor the value of a `-c`. */
 const commandOf = (args: ReadonlyArray<string>): string =>
