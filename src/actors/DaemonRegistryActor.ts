@@ -2,14 +2,16 @@
  * The machinery of an owner's daemons: the rules (`DaemonRegistry.ts`) run by the loop, and what a loss means for the
  * directives whose tasks the daemon had.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, type Option } from "effect"
 import type { DaemonEvent } from "../events/DaemonEvent.ts"
 import type { DaemonId, OwnerId } from "../events/Ids.ts"
 import * as Rules from "./DaemonRegistry.ts"
+import { codecFor } from "./DaemonRegistrySnapshot.ts"
 import { Daemons, type Session } from "./Daemons.ts"
 import { Directives, failAbandoned } from "./DirectiveActor.ts"
 import type { Behaviour } from "./internal/loop.ts"
 import type { ActorUnavailable } from "./internal/mailbox.ts"
+import type { Parked } from "./Supervisor.ts"
 import { Supervisor } from "./SupervisorActor.ts"
 
 export const DaemonPolicy = Context.Reference<Rules.Policy>("makima-runtime/actors/DaemonPolicy", {
@@ -21,6 +23,10 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
   ask(ownerId: OwnerId, command: Rules.Command): Effect.Effect<Rules.Answer, ActorUnavailable>
   /** Starts the owner's registry from the log, so that daemons that do not come back are noticed. */
   resume(ownerId: OwnerId): Effect.Effect<void, ActorUnavailable>
+  /** Since when an owner's registry is parked, and why, if it is: its daemons cannot connect. */
+  parked(ownerId: OwnerId): Effect.Effect<Option.Option<Parked>>
+  /** Lets a registry run again that is parked, and says whether it was. */
+  resumeParked(ownerId: OwnerId): Effect.Effect<boolean, ActorUnavailable>
   /** Looks whether a registry or the loss of a daemon was forgotten. In a healthy system neither is. */
   readonly reconcile: Effect.Effect<void>
 }>()("makima-runtime/actors/DaemonRegistries") {
@@ -31,6 +37,7 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
       const daemons = yield* Daemons
       const directives = yield* Directives
       const policy = yield* DaemonPolicy
+      const codec = codecFor(policy)
       const scope = yield* Effect.scope
 
       const sessionsOf = (ownerId: OwnerId) =>
@@ -67,7 +74,12 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
             const lost = events.filter(({ _tag }) => _tag === "DaemonLost")
             for (const { daemonId } of lost) daemons.lose(ownerId, daemonId)
             if (lost.length > 0) yield* Effect.forkIn(tellAbandoned(ownerId), scope)
-          })
+          }),
+          snapshots: codec,
+          isIdle: (state) =>
+            [...state.daemons.values()].every(({ status }) => status === "lost") && sessionsOf(ownerId).size === 0,
+          // The next daemon to connect starts it again, and nothing else has to.
+          passivated: () => void behaviours.delete(ownerId)
         }
       }
       const behaviours = new Map<OwnerId, ReturnType<typeof behaviourOf>>()
@@ -81,9 +93,15 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
         const ref = yield* actor(ownerId)
         return (yield* ref.ask(command)).answer
       })
+      const resume = (ownerId: OwnerId) => Effect.asVoid(ask(ownerId, { _tag: "Wake" }))
+      yield* Effect.forkScoped(
+        supervisor.restartScheduled(streamOf(""), (address) => actor(address.slice(streamOf("").length) as OwnerId))
+      )
       return DaemonRegistries.of({
         ask,
-        resume: (ownerId) => Effect.asVoid(ask(ownerId, { _tag: "Wake" })),
+        resume,
+        parked: (ownerId) => supervisor.parked(streamOf(ownerId)),
+        resumeParked: (ownerId) => Effect.tap(supervisor.resume(streamOf(ownerId)), () => resume(ownerId)),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
             // Those that are elsewhere are reconciled there.
@@ -100,7 +118,7 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
   )
 }
 
-export const streamOf = (ownerId: OwnerId): string => `daemons-${ownerId}`
+export const streamOf = (ownerId: string): string => `daemons-${ownerId}`
 
 /** What the log says about connections and is not so: this process knows which daemons it is connected to. */
 const correctionsOf = (state: Rules.State, sessions: ReadonlyMap<DaemonId, Session>): ReadonlyArray<Rules.Command> => {

@@ -19,12 +19,13 @@ const given = <K extends string, A>(field: K, option: Option.Option<A>): { reado
 const answered = (answer: CommandAnswer, asJson: boolean) =>
   Console.log(asJson ? JSON.stringify(answer) : sentence(answer))
 
-const sentence = ({ directiveId, prUrl, reason, status, steps }: CommandAnswer): string =>
+const sentence = ({ directiveId, note, prUrl, reason, status, steps }: CommandAnswer): string =>
   steps === undefined
     ? [
       `${directiveId} ${status}`,
       ...(reason === undefined ? [] : [clean(reason)]),
-      ...(prUrl === undefined ? [] : [clean(prUrl)])
+      ...(prUrl === undefined ? [] : [clean(prUrl)]),
+      ...(note === undefined ? [] : [clean(note)])
     ].join("  ")
     : steps.map(({ id, name }) => `${id}  ${clean(name)}`).join("\n")
 
@@ -95,6 +96,7 @@ const show = Command.make(
         ...field("id", directive.id),
         ...field("goal", directive.goal),
         ...field("reason", directive.reason),
+        ...field("parked", directive.parked?.cause ?? null),
         ...field("repository", directive.repositoryUrl),
         ...field("branch", directive.prBranch),
         ...field("PR", directive.prUrl),

@@ -2,6 +2,7 @@
 import { Clock, Console, Effect, Option, Stream } from "effect"
 import { Command } from "effect/cli"
 import * as Directive from "../actors/Directive.ts"
+import * as Supervision from "../actors/Supervision.ts"
 import { EventLog } from "../events/EventLog.ts"
 import { stateAt } from "../replay/StateAt.ts"
 import { type Why, why as explain } from "../replay/Why.ts"
@@ -35,7 +36,8 @@ const fromLog = Effect.fnUntraced(function*(directiveId: string) {
     return yield* new CommandFailed({ message: `there is no directive ${directiveId} in this log` })
   }
   // Nobody is connected to a log that is only read.
-  return explain(stateAt(stream, recorded), [], yield* Clock.currentTimeMillis)
+  const parked = Option.getOrUndefined(yield* Supervision.parked(log, stream))
+  return explain(stateAt(stream, recorded), [], yield* Clock.currentTimeMillis, parked)
 })
 
 const told = ({ directive, steps }: Why): string =>

@@ -6,6 +6,7 @@ import { HashMap, Schema } from "effect"
 import * as Directive from "../actors/Directive.ts"
 import { StepStatus } from "../actors/DirectiveCommand.ts"
 import { isOpen, stepOf, taskOf } from "../actors/DirectiveState.ts"
+import { Parked } from "../actors/Supervisor.ts"
 import { StepId } from "../events/Ids.ts"
 import {
   type Daemon,
@@ -28,6 +29,8 @@ export const Why = Schema.Struct({
   directive: Schema.String,
   /** What was recorded as the reason, where the directive is paused or needs attention. */
   reason: Schema.NullOr(Schema.String),
+  /** Since when its actor is parked, and why: then nothing happens to it, whatever else is said here. */
+  parked: Schema.NullOr(Parked),
   steps: Schema.Array(Schema.Struct({
     ...Brief.fields,
     because: Schema.String,
@@ -41,7 +44,12 @@ const reasonCharsMax = 500
 const waitsForMax = 20
 const blockersMax = 4
 /** `now` is in milliseconds since 1970: daemons that failed to take a task are left out until some time. */
-export const why = (state: Directive.State, daemons: ReadonlyArray<Daemon>, now: number): Why => {
+export const why = (
+  state: Directive.State,
+  daemons: ReadonlyArray<Daemon>,
+  now: number,
+  parked?: Parked
+): Why => {
   const steps = HashMap.toValues(state.steps).sort((a, b) => a.sequence - b.sequence)
   const scene: Scene = {
     state,
@@ -53,8 +61,9 @@ export const why = (state: Directive.State, daemons: ReadonlyArray<Daemon>, now:
     canGoOut: new Set([...Directive.waitingTasks(state)].map((task) => task.id))
   }
   return {
-    directive: ofDirective(scene),
+    directive: parked === undefined ? ofDirective(scene) : `${ofParked(scene, parked)} ${ofDirective(scene)}`,
     reason: (state.status === "paused" ? state.pausedBecause : state.attention) ?? null,
+    parked: parked ?? null,
     steps: steps.filter((step) => !isFinished(step)).map((step) => ({
       ...brief(step),
       because: ofStep(scene, step),
@@ -153,6 +162,11 @@ const ofDraft = (state: Directive.State): string => {
 }
 
 // The directive
+
+const ofParked = ({ state }: Scene, { cause, since }: Parked): string =>
+  `Its actor failed too often and is parked since ${isoTime(since)}, so nothing happens to it: ${
+    oneLine(cause, reasonCharsMax)
+  }. \`makima directive resume ${state.id}\` lets it run again.`
 
 const ofDirective = (scene: Scene): string => {
   const { state } = scene

@@ -20,6 +20,7 @@ import {
   NewStep,
   UpdateDirective
 } from "../actors/DirectiveCommand.ts"
+import { Parked } from "../actors/Supervisor.ts"
 import { StoredEvent } from "../events/EventLog.ts"
 import { DirectiveId, type OwnerId, StepId, TaskId } from "../events/Ids.ts"
 import { Unreadable } from "../events/Unreadable.ts"
@@ -47,6 +48,9 @@ export class Problems extends HttpApiMiddleware.Service<Problems>()("makima-runt
 /** What a command led to, and the log position from which on reads can show it. */
 export const CommandAnswer = Schema.Struct({ ...DirectiveAnswer.fields, position: Schema.Natural })
 export type CommandAnswer = typeof CommandAnswer.Type
+
+/** With what this server knows beside the read models: since when its actor is parked, and why. */
+export const DirectiveNow = Schema.Struct({ ...DirectiveDetail.fields, parked: Schema.NullOr(Parked) })
 
 export const NewSteps = Schema.Struct({ steps: Schema.Array(NewStep) })
 
@@ -112,7 +116,7 @@ const directives = HttpApiGroup.make("directives").add(
     },
     success: DirectivePage
   }),
-  HttpApiEndpoint.get("get", "/directives/:id", { params: directive, query: after, success: DirectiveDetail }),
+  HttpApiEndpoint.get("get", "/directives/:id", { params: directive, query: after, success: DirectiveNow }),
   HttpApiEndpoint.patch("update", "/directives/:id", { ...commanding, payload: UpdateDirective }),
   HttpApiEndpoint.post("start", "/directives/:id/start", commanding),
   HttpApiEndpoint.post("pause", "/directives/:id/pause", commanding),
@@ -168,7 +172,12 @@ const tasks = HttpApiGroup.make("tasks").add(
 )
 
 const daemons = HttpApiGroup.make("daemons").add(
-  HttpApiEndpoint.get("list", "/daemons", { query: after, success: items(DaemonRow) })
+  HttpApiEndpoint.get("list", "/daemons", {
+    query: after,
+    // While they are parked, no daemon can connect.
+    success: Schema.Struct({ ...items(DaemonRow).fields, parked: Schema.NullOr(Parked) })
+  }),
+  HttpApiEndpoint.post("resume", "/daemons/resume", { success: Schema.Struct({ resumed: Schema.Boolean }) })
 )
 
 /** For whoever watches over the server: no key is needed. */

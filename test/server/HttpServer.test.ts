@@ -109,7 +109,7 @@ layer(layerServer, { excludeTestServices: true })("The HTTP API", (it) => {
       assert.include(task.plan, "Say hello")
       const { items } = yield* tell(`GET /api/v1/daemons?after=${interrupted.position}`)
       assert.include(items[0], { hostname: "laptop", status: "connected", activeTasks: 1 })
-      assert.deepStrictEqual(yield* tell("GET /api/v1/daemons", { as: "bob" }), { items: [] })
+      assert.deepStrictEqual(yield* tell("GET /api/v1/daemons", { as: "bob" }), { items: [], parked: null })
       assert.strictEqual((yield* ask(`POST /api/v1/tasks/${nowhere}/interrupt`)).body.error.code, "TaskNotFound")
       assert.strictEqual((yield* ask(`POST /api/v1/tasks/${taskId}/interrupt`, { as: "bob" })).status, 404)
       yield* daemon.disconnect

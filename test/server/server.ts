@@ -30,13 +30,17 @@ const layerKeys = Layer.effect(
   })
 )
 
-export const layerRuntime = DaemonRegistries.layer.pipe(
-  Layer.provideMerge(Directives.layer),
-  Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer)),
-  Layer.provideMerge(Layer.mergeAll(Projections.layer, layerKeys)),
+/** Everything but actors. */
+export const layerWorld = Layer.mergeAll(Projections.layer, layerKeys).pipe(
   Layer.provideMerge(Layer.mergeAll(PostgresEventLog.layer, ReadModel.layer, ApiKeys.layer)),
   Layer.provideMerge(layerDatabase),
   Layer.provide(NodeCrypto.layerSecureRandom)
+)
+
+export const layerRuntime = DaemonRegistries.layer.pipe(
+  Layer.provideMerge(Directives.layer),
+  Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer)),
+  Layer.provideMerge(layerWorld)
 )
 
 export const layerServer = HttpServer.layer({ host: "127.0.0.1", port: 0 }, Layer.empty).pipe(

@@ -2,7 +2,9 @@
 import { Clock, Effect, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
+import { DaemonRegistries } from "../../actors/DaemonRegistryActor.ts"
 import * as Directive from "../../actors/Directive.ts"
+import { Directives } from "../../actors/DirectiveActor.ts"
 import { MemoryNotFound } from "../../actors/DirectiveCommand.ts"
 import { TaskOutput } from "../../daemon/TaskOutput.ts"
 import { EventLog } from "../../events/EventLog.ts"
@@ -41,7 +43,8 @@ const directives = HttpApiBuilder.group(
         const ownerId = yield* CurrentOwner
         yield* reached(query.after)
         const found = yield* lookUp((readModel) => readModel.directive(ownerId, params.id))
-        return Option.isSome(found) ? found.value : yield* directiveNotFound(params.id)
+        if (Option.isNone(found)) return yield* directiveNotFound(params.id)
+        return { ...found.value, parked: Option.getOrNull(yield* (yield* Directives).parked(params.id)) }
       }),
       update: ({ headers, params, payload }) => command(params.id, { _tag: "UpdateDirective", ...payload }, headers),
       start: ({ headers, params }) => command(params.id, { _tag: "StartDirective" }, headers),
@@ -77,7 +80,8 @@ const directives = HttpApiBuilder.group(
           status,
           free: status === "connected" ? Math.max(0, maxConcurrentTasks - activeTasks) : 0
         }))
-        return why(state, daemons, yield* Clock.currentTimeMillis)
+        const parked = Option.getOrUndefined(yield* (yield* Directives).parked(params.id))
+        return why(state, daemons, yield* Clock.currentTimeMillis, parked)
       })
     })
   })
@@ -129,15 +133,20 @@ const ends = (event: LoggedEvent["event"], taskId: TaskId): boolean =>
   event.taskId === taskId
 
 const daemons = HttpApiBuilder.group(Api, "daemons", (handlers) =>
-  handlers.handle(
-    "list",
-    Effect.fnUntraced(function*({ query }) {
+  handlers.handleAll({
+    list: Effect.fnUntraced(function*({ query }) {
       const ownerId = yield* CurrentOwner
       yield* reached(query.after)
       const readModel = yield* ReadModel
-      return { items: yield* readModel.daemons(ownerId).pipe(Effect.catch(refuse)) }
+      const registries = yield* DaemonRegistries
+      const items = yield* readModel.daemons(ownerId).pipe(Effect.catch(refuse))
+      return { items, parked: Option.getOrNull(yield* registries.parked(ownerId)) }
+    }),
+    resume: Effect.fnUntraced(function*() {
+      const registries = yield* DaemonRegistries
+      return { resumed: yield* registries.resumeParked(yield* CurrentOwner).pipe(Effect.catch(refuse)) }
     })
-  ))
+  }))
 
 const system = HttpApiBuilder.group(Api, "system", (handlers) =>
   handlers.handleAll({

@@ -1,5 +1,6 @@
 /** What every refusal and failure of the runtime is in HTTP: the one place that maps them. */
 import { Effect } from "effect"
+import { streamOf } from "../../actors/Directive.ts"
 import type { Rejection } from "../../actors/DirectiveCommand.ts"
 import type { ActorUnavailable } from "../../actors/internal/mailbox.ts"
 import type { EventLogError } from "../../events/EventLog.ts"
@@ -48,7 +49,13 @@ const apiError = (refusal: Refusal): ApiError => {
       return new BadRequest({ error: { code, message, details: { field: "cursor" } } })
     case "PositionNotReached":
       return new Unavailable({ error: { code, message, details: { reached: refusal.reached } } })
-    case "ActorUnavailable":
+    case "ActorUnavailable": {
+      const { address, parked } = refusal
+      if (parked === undefined) return new Unavailable({ error: { code, message } })
+      return new Unavailable({
+        error: { code: "ActorParked", message: `${message}. ${remedyFor(address)}`, details: { parked } }
+      })
+    }
     case "ProjectionsStopped":
       return new Unavailable({ error: { code, message } })
     case "ReadModelError":
@@ -59,6 +66,12 @@ const apiError = (refusal: Refusal): ApiError => {
       return new Unavailable({ error: { code, message: "This directive has an event that the server cannot read" } })
   }
 }
+
+/** What lets a parked actor run again, once its cause is gone. */
+const remedyFor = (address: string): string =>
+  address.startsWith(streamOf(""))
+    ? `\`makima directive resume ${address.slice(streamOf("").length)}\` lets it run again`
+    : "`makima daemons resume` lets it run again"
 
 export const refuse = (refusal: Refusal): Effect.Effect<never, ApiError> => {
   const error = Effect.fail(apiError(refusal))
