@@ -5,12 +5,12 @@
  * the same decision that makes the task. It holds no facts: it is rebuilt from the directives and the connections.
  */
 import { Context, Effect, Layer } from "effect"
-import type { ServerFrame } from "../daemon/Protocol.ts"
+import type { ServerFrame, SpawnTask } from "../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import * as Slots from "./internal/slots.ts"
-import type { Assignment, Entry, Fleet, Held, Place, Session, Wanted } from "./internal/slots.ts"
+import type { Assignment, Delivery, Entry, Fleet, Held, Place, Session, Wanted } from "./internal/slots.ts"
 
-export type { Assignment, Held, Place, Session, Wanted }
+export type { Assignment, Delivery, Held, Place, Session, Wanted }
 
 export class Daemons extends Context.Service<Daemons, {
   /** Takes the place of an earlier session of the same daemon, which is closed. It gets tasks when it is ready. */
@@ -62,6 +62,13 @@ export class Daemons extends Context.Service<Daemons, {
   assignment(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): Assignment | undefined
   /** What is assigned to a daemon. */
   assignments(ownerId: OwnerId, daemonId: DaemonId): ReadonlyArray<Assignment>
+  /**
+   * Sends the frame that hands a task over, for the first time or again, and keeps it until it is acknowledged. False
+   * when it cannot be sent.
+   */
+  handOver(ownerId: OwnerId, daemonId: DaemonId, frame: SpawnTask): Effect.Effect<boolean>
+  /** The daemon has said something of a task that is assigned to it. */
+  acknowledge(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
   /** Asks a daemon to stop a task, now or when it is back. */
   interrupt(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): Effect.Effect<void>
   /** False when the daemon is not connected or its connection cannot take the frame. */
@@ -88,6 +95,13 @@ export class Daemons extends Context.Service<Daemons, {
       Slots.serve(fleet)
       return made
     }
+
+    /** Notes something about a task that is assigned to a daemon. */
+    const note = (ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId, what: (held: Held) => Partial<Assignment>) =>
+      change(ownerId, daemonId, (entry, fleet) => {
+        const held = entry.tasks.get(taskId)
+        if (held !== undefined) Slots.hold(fleet, entry, { ...held, ...what(held) })
+      })
 
     const send = (ownerId: OwnerId, daemonId: DaemonId, frame: ServerFrame) =>
       Effect.suspend(() => entryOf(ownerId, daemonId).session?.send(frame) ?? Effect.succeed(false))
@@ -181,11 +195,20 @@ export class Daemons extends Context.Service<Daemons, {
       isReporting: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).reporting.has(taskId),
       assignment: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).tasks.get(taskId),
       assignments: (ownerId, daemonId) => [...entryOf(ownerId, daemonId).tasks.values()],
+      handOver: (ownerId, daemonId, frame) =>
+        Effect.suspend(() => {
+          note(ownerId, daemonId, frame.taskId, ({ delivery }) => {
+            const times = delivery._tag === "Sent" ? delivery.times + 1 : 1
+            return { delivery: { _tag: "Sent", frame, times } }
+          })
+          return send(ownerId, daemonId, frame)
+        }),
+      acknowledge: (ownerId, daemonId, taskId) => {
+        if (entryOf(ownerId, daemonId).tasks.get(taskId)?.delivery._tag !== "Sent") return
+        note(ownerId, daemonId, taskId, () => ({ delivery: { _tag: "Acknowledged" } }))
+      },
       interrupt: (ownerId, daemonId, taskId) => {
-        change(ownerId, daemonId, (entry, fleet) => {
-          const held = entry.tasks.get(taskId)
-          if (held !== undefined) Slots.hold(fleet, entry, { ...held, interrupting: true })
-        })
+        note(ownerId, daemonId, taskId, () => ({ interrupting: true }))
         return Effect.asVoid(send(ownerId, daemonId, { type: "interruptTask", taskId, graceful: true }))
       },
       send,

@@ -10,11 +10,11 @@ import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import { EventLog, type EventLogError, type StoredEvent } from "../events/EventLog.ts"
 import type { DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import type { UnreadableEvent } from "../events/Unreadable.ts"
-import { Daemons, type Held, type Place } from "./Daemons.ts"
+import { Daemons, type Delivery, type Held, type Place } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
 import { codec } from "./DirectiveSnapshot.ts"
-import { currentHandOver, type HandOver, isOpen, taskOf } from "./DirectiveState.ts"
+import { currentHandOver, type HandOver, isOpen, stepOf, taskOf } from "./DirectiveState.ts"
 import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
 import type { Behaviour, Self } from "./internal/loop.ts"
 import { type About, ActorUnavailable, type Answered } from "./internal/mailbox.ts"
@@ -256,13 +256,22 @@ function* wantedBy(state: Directive.State, now: number) {
   }
 }
 
+/** Whether its daemon has said of the current hand-over of a task that it has it, and the log knows. */
+const isAcknowledged = (state: Directive.State, task: Directive.Task): boolean =>
+  task.status === "running" || (task.stepId !== undefined && stepOf(state, task.stepId)?.status === "running")
+
 /** What the log says daemons have of a directive. */
 function* heldBy(state: Directive.State) {
   for (const task of HashMap.values(state.tasks)) {
     const current = isOpen(task) ? currentHandOver(task) : undefined
     if (current === undefined) continue
     const { daemonId, handOver } = current
-    yield { taskId: task.id, directiveId: state.id!, daemonId, handOver, interrupting: task.interrupting }
+    const { id: taskId, interrupting } = task
+    const delivery: Delivery = isAcknowledged(state, task)
+      ? { _tag: "Acknowledged" }
+      // The process before this one may have died with the frame in its hands.
+      : { _tag: "Sent", frame: spawnTask(state.id!, task, handOver), times: 0 }
+    yield { taskId, directiveId: state.id!, daemonId, handOver, interrupting, delivery }
   }
 }
 
@@ -317,7 +326,7 @@ const carryOut = Effect.fnUntraced(function*(
       return
     case "TaskHandedOver": {
       const task = HashMap.getUnsafe(state.tasks, event.taskId)
-      if (yield* daemons.send(state.ownerId, event.daemonId, spawnTask(state.id!, task, event.handOver))) return
+      if (yield* daemons.handOver(state.ownerId, event.daemonId, spawnTask(state.id!, task, event.handOver))) return
       const reason = `daemon ${event.daemonId} could not be reached`
       return yield* self.tell({ _tag: "FailHandOver", taskId: event.taskId, handOver: event.handOver, reason })
     }

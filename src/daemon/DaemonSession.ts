@@ -44,6 +44,9 @@ const framesCapacity = 256
 /** How many of its reports may wait for their directives. */
 const reportsWaitingMax = 256
 
+/** How often this process sends the frame of one hand-over before it says that the daemon does not have the task. */
+const timesSentMax = 3
+
 /** How long a daemon that was here before may take to say what it still has, before it is taken to have nothing else. */
 const firstHeartbeatMillisMax = 2_000
 
@@ -84,6 +87,15 @@ export const make = Effect.fnUntraced(function*(
     return directives.task(taskId)
   })
 
+  /**
+   * A task that this connection should have begun with, and that the daemon never spoke of: its frame may have been lost
+   * with the connection or the process before, so it goes out again, with the same number. False when there is no doubt.
+   */
+  const repeat = ({ delivery, interrupting }: Assignment): Effect.Effect<boolean> =>
+    isFirst && !interrupting && delivery._tag === "Sent" && delivery.times < timesSentMax
+      ? daemons.handOver(ownerId, daemonId, delivery.frame)
+      : Effect.succeed(false)
+
   /** Compares what the daemon says it has with what it was given. */
   const heartbeat = Effect.fnUntraced(function*(activeTasks: ReadonlyArray<TaskId>) {
     // What it has now is for its next connection to say.
@@ -91,13 +103,19 @@ export const make = Effect.fnUntraced(function*(
     const listed = new Set(activeTasks)
     const assignments = daemons.assignments(ownerId, daemonId)
     // What it has reported and is not dealt with yet is no longer on its list, and not missing either.
-    const lacking = assignments.filter(({ taskId }) =>
-      !listed.has(taskId) && !daemons.isReporting(ownerId, daemonId, taskId)
+    const lacking = assignments.filter(({ delivery, taskId }) =>
+      delivery._tag !== "Chosen" && !listed.has(taskId) && !daemons.isReporting(ownerId, daemonId, taskId)
     )
+    for (const { taskId } of assignments) if (listed.has(taskId)) daemons.acknowledge(ownerId, daemonId, taskId)
     // A frame may still be on its way to the daemon, so lacking a task once means nothing; except for what it was
     // given before this connection, which the first heartbeat settles.
+    const repeated = new Set<Assignment>()
     for (const assignment of lacking) {
       if (!missing.has(keyOf(assignment))) continue
+      if (yield* repeat(assignment)) {
+        repeated.add(assignment)
+        continue
+      }
       yield* directives.tell(assignment.directiveId, {
         _tag: "FailHandOver",
         taskId: assignment.taskId,
@@ -105,7 +123,7 @@ export const make = Effect.fnUntraced(function*(
         reason: `daemon ${daemonId} does not have the task`
       })
     }
-    missing = keysOf(lacking)
+    missing = keysOf(lacking.filter((assignment) => !repeated.has(assignment)))
     const own = new Set(assignments.map(({ taskId }) => taskId))
     daemons.foreign(ownerId, daemonId, activeTasks.filter((taskId) => !own.has(taskId)))
     if (!isFirst) return
@@ -127,6 +145,7 @@ export const make = Effect.fnUntraced(function*(
     const line = lines.get(taskId) ?? Semaphore.makeUnsafe(1)
     lines.set(taskId, line)
     const isDelivered = daemons.reporting(ownerId, daemonId, taskId)
+    daemons.acknowledge(ownerId, daemonId, taskId)
     yield* places.take(1)
     yield* deliver(report).pipe(
       line.withPermit,
@@ -206,7 +225,7 @@ export const make = Effect.fnUntraced(function*(
       yield* daemons.connect(session)
       const connect = { _tag: "Connect", daemonId, machineId, hostname, maxConcurrentTasks } as const
       const { wasKnown } = yield* registries.ask(ownerId, connect)
-      missing = keysOf(daemons.assignments(ownerId, daemonId))
+      missing = keysOf(daemons.assignments(ownerId, daemonId).filter(({ delivery }) => delivery._tag !== "Chosen"))
       yield* send({ type: "authenticated", daemonId })
       if (!wasKnown) return daemons.ready(session)
       const ready = Effect.sync(() => daemons.ready(session))

@@ -6,6 +6,7 @@
 import { Cause, Effect, Exit, FiberMap, Queue, Schedule } from "effect"
 import type { OwnerId, TaskId } from "../events/Ids.ts"
 import { make } from "./DaemonSession.ts"
+import * as Ended from "./internal/ended.ts"
 import { HeartbeatMillis, type ServerFrame, type SpawnTask } from "./Protocol.ts"
 
 export interface Options {
@@ -37,24 +38,32 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
   const tasks = yield* FiberMap.make<TaskId>()
   /** The latest hand-over of each task that is under way: reports belong to it. */
   const handOvers = new Map<TaskId, number>()
+  const ended = Ended.make()
 
-  const carryOut = Effect.fnUntraced(function*(task: SpawnTask) {
-    const { taskId } = task
-    yield* session.receive({
+  const reportRunning = (taskId: TaskId) =>
+    session.receive({
       type: "taskStatusChange",
       taskId,
       oldStatus: "starting",
       newStatus: "running",
-      handOver: task.handOver
+      handOver: handOvers.get(taskId)!
     })
+  const reportEnd = (report: Ended.Report) => {
+    ended.remember(report)
+    return session.receive(report)
+  }
+
+  const carryOut = Effect.fnUntraced(function*(task: SpawnTask) {
+    const { taskId } = task
+    yield* reportRunning(taskId)
     const output = (text: string) => session.receive({ type: "taskOutput", taskId, output: text, isPartial: true })
     yield* work(task, output).pipe(
       Effect.onExit((exit) => {
         const handOver = handOvers.get(taskId)!
         handOvers.delete(taskId)
-        if (Exit.isSuccess(exit)) return session.receive({ type: "taskComplete", taskId, success: true, handOver })
+        if (Exit.isSuccess(exit)) return reportEnd({ type: "taskComplete", taskId, success: true, handOver })
         if (Cause.hasInterruptsOnly(exit.cause)) {
-          return session.receive({
+          return reportEnd({
             type: "taskStatusChange",
             taskId,
             oldStatus: "running",
@@ -66,7 +75,7 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
         const reason = error instanceof Error
           ? error.message
           : String((error as { message?: unknown }).message ?? error)
-        return session.receive({ type: "taskComplete", taskId, success: false, error: reason, handOver })
+        return reportEnd({ type: "taskComplete", taskId, success: false, error: reason, handOver })
       }),
       // How it went is reported, so the fiber has nothing left to say.
       Effect.ignoreCause
@@ -76,9 +85,14 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
   yield* Queue.take(frames).pipe(
     Effect.flatMap((frame) => {
       switch (frame.type) {
-        case "spawnTask":
+        case "spawnTask": {
+          const report = ended.find(frame.taskId, frame.handOver)
+          if (report !== undefined) return session.receive(report)
+          const isKnown = handOvers.has(frame.taskId)
           handOvers.set(frame.taskId, frame.handOver)
+          if (isKnown) return reportRunning(frame.taskId)
           return FiberMap.run(tasks, frame.taskId, carryOut(frame), { onlyIfMissing: true, startImmediately: true })
+        }
         case "interruptTask":
           return FiberMap.remove(tasks, frame.taskId)
         case "authenticated":

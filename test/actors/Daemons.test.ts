@@ -33,7 +33,8 @@ const held = (name: string, daemonId: DaemonId, directiveId: DirectiveId): Assig
   directiveId,
   daemonId,
   handOver: 1,
-  interrupting: false
+  interrupting: false,
+  delivery: { _tag: "Acknowledged" }
 })
 
 /** Somebody who asks for daemons and notes how often it is woken. */
@@ -191,7 +192,10 @@ describe("Daemons", () => {
       one.ask(["a"])
       daemons.disconnect(session)
       daemons.lose(ownerId, daemonId)
-      assert.deepStrictEqual(daemons.abandoned(ownerId), [held("a", daemonId, first)])
+      assert.deepStrictEqual(
+        daemons.abandoned(ownerId).map((place) => [place.taskId, place.daemonId]),
+        [[task("a"), daemonId]]
+      )
       daemons.release(ownerId, daemonId, task("a"))
       yield* connect("one", 1)
       assert.deepStrictEqual(daemons.abandoned(ownerId), [])
@@ -325,7 +329,8 @@ class Asking {
   restart(): void {
     const { daemons, ownerId } = this.fleet
     daemons.withdraw(ownerId, this.id)
-    const assignments = this.held.map((one) => ({ ...one, directiveId: this.id, handOver: 1, interrupting: false }))
+    const rest = { directiveId: this.id, handOver: 1, interrupting: false, delivery: { _tag: "Acknowledged" } } as const
+    const assignments = this.held.map((one) => ({ ...one, ...rest }))
     daemons.restore(ownerId, this.id, assignments)
     // As the loop does: the first batch after a restart asks for what is wanted.
     this.isWoken = true

@@ -193,10 +193,45 @@ describe("DaemonEndpoint", () => {
     Effect.gen(function*() {
       yield* create("a")
       const first = yield* connect()
-      yield* first.nextTask
+      yield* first.send(status(yield* first.nextTask, "starting"))
+      yield* happens("StepStarted")
       yield* first.close
       const second = yield* connect()
       assert.strictEqual((yield* second.nextTask).handOver, 2)
+    }))
+
+  live(
+    "sends a hand-over again, as the same, that a daemon never spoke of and does not list, once on each connection",
+    () =>
+      Effect.gen(function*() {
+        yield* create("a")
+        const first = yield* connect()
+        const { taskId } = yield* first.nextTask
+        yield* first.close
+        const second = yield* connect()
+        const repeated = yield* second.nextTask
+        assert.deepInclude(repeated, { taskId, handOver: 1 })
+        // It lacks the task twice more: what was sent again is not on its way any more.
+        yield* second.send({ type: "heartbeat", activeTasks: [] }, { type: "heartbeat", activeTasks: [] })
+        assert.deepInclude(yield* second.nextTask, { taskId, handOver: 2 })
+        const failed = (yield* eventsOf(stream)).filter(({ _tag }) => _tag === "HandOverFailed")
+        assert.strictEqual(failed.length, 1)
+      })
+  )
+
+  live("does not send a hand-over again for ever to a daemon that never gets to it", () =>
+    Effect.gen(function*() {
+      yield* create("a")
+      const first = yield* connect()
+      yield* first.nextTask
+      yield* first.close
+      const handOvers: Array<number> = []
+      for (let connection = 0; connection < 3; connection++) {
+        const next = yield* connect()
+        handOvers.push((yield* next.nextTask).handOver)
+        yield* next.close
+      }
+      assert.deepStrictEqual(handOvers, [1, 1, 2])
     }))
 
   live(
@@ -398,6 +433,30 @@ describe("DaemonEndpoint", () => {
         )
         assert.deepStrictEqual(handedOver, [1, 1])
       }))
+
+    onOneLog(
+      "sends again what the old server had in the log and never sent, at the cost of no hand-over",
+      () =>
+        Effect.gen(function*() {
+          yield* inServer(Effect.gen(function*() {
+            yield* create("a")
+            // Nobody reads what comes: as if the server had died between the append and the frame.
+            yield* connect()
+            yield* happens("TaskHandedOver")
+          }))
+          yield* inServer(Effect.gen(function*() {
+            yield* resume
+            const daemon = yield* connect()
+            const task = yield* daemon.nextTask
+            assert.strictEqual(task.handOver, 1)
+            yield* daemon.send(status(task, "running"), complete(task))
+            yield* happens("DirectiveIdled")
+          }))
+          const tags = yield* tagsOf(stream)
+          assert.strictEqual(tags.filter((tag) => tag === "TaskHandedOver").length, 1)
+          assert.notInclude(tags, "HandOverFailed")
+        })
+    )
 
     onOneLog(
       "takes a report whose first hearing the old server did not get into the log",

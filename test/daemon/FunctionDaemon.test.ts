@@ -5,9 +5,12 @@ import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
 import * as Directive from "../../src/actors/Directive.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
+import { taskOf } from "../../src/actors/DirectiveState.ts"
 import { Supervisor } from "../../src/actors/SupervisorActor.ts"
 import * as FunctionDaemon from "../../src/daemon/FunctionDaemon.ts"
+import { spawnTask } from "../../src/daemon/spawnTask.ts"
 import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
+import type { DirectiveEvent } from "../../src/events/DirectiveEvent.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import { daemonIdOf, type TaskId } from "../../src/events/Ids.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
@@ -66,6 +69,38 @@ describe("FunctionDaemon", () => {
       yield* settle
       assert.strictEqual((yield* tags).filter((tag) => tag === "TaskInterrupted").length, 2)
     }).pipe(Effect.provide(actors), Effect.provide(EventLog.layerMemory)))
+
+  it.effect("starts nothing again that is handed to it again, and says how it is", () =>
+    Effect.gen(function*() {
+      const daemons = yield* Daemons
+      const log = yield* EventLog
+      const end = yield* Deferred.make<void>()
+      let starts = 0
+      yield* FunctionDaemon.connect(options, () => {
+        starts += 1
+        return Deferred.await(end)
+      })
+      yield* create("a")
+      yield* settle
+      const [held] = daemons.assignments(ownerId, daemonIdOf(ownerId, "host"))
+      const state = (yield* Stream.runCollect(Stream.map(log.read(Directive.streamOf(directiveId)), ({ event }) =>
+        event)))
+        .reduce((state, event) => Directive.evolve(state, event as DirectiveEvent), Directive.empty(""))
+      const frame = spawnTask(directiveId, taskOf(state, held!.taskId)!, 1)
+      yield* daemons.handOver(ownerId, daemonIdOf(ownerId, "host"), frame)
+      yield* settle
+      // It said that it has it.
+      assert.strictEqual(
+        daemons.assignment(ownerId, daemonIdOf(ownerId, "host"), held!.taskId)?.delivery._tag,
+        "Acknowledged"
+      )
+      yield* Deferred.succeed(end, undefined)
+      yield* settle
+      yield* daemons.handOver(ownerId, daemonIdOf(ownerId, "host"), frame)
+      yield* settle
+      assert.strictEqual(starts, 1)
+      assert.strictEqual((yield* tags).at(-1), "DirectiveIdled")
+    }).pipe(Effect.scoped, Effect.provide(actors), Effect.provide(EventLog.layerMemory)))
 
   it.effect("starts again what it was doing when its host died", () =>
     Effect.gen(function*() {

@@ -6,7 +6,7 @@
  * gets two, and nobody waits for ever: who starts anew goes to the back as well. What a change costs depends on the daemons and directives that it is about.
  */
 import type { Effect } from "effect"
-import type { ServerFrame } from "../../daemon/Protocol.ts"
+import type { ServerFrame, SpawnTask } from "../../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../../events/Ids.ts"
 import { Aside } from "./aside.ts"
 import { Line } from "./line.ts"
@@ -24,12 +24,22 @@ export interface Session {
   readonly close: Effect.Effect<void>
 }
 
+/**
+ * How far a hand-over has come: chosen, but not in the log yet; sent, so many times by this process, and nothing heard
+ * of it; or acknowledged, since the daemon has said something of the task.
+ */
+export type Delivery =
+  | { readonly _tag: "Chosen" }
+  | { readonly _tag: "Sent"; readonly frame: SpawnTask; readonly times: number }
+  | { readonly _tag: "Acknowledged" }
+
 export interface Assignment {
   readonly taskId: TaskId
   readonly directiveId: DirectiveId
   readonly handOver: number
   /** It was asked to stop; a daemon that was away then is asked again when it is back. */
   readonly interrupting: boolean
+  readonly delivery: Delivery
 }
 
 /** A task that wants a daemon, and the daemons that just failed to take it. */
@@ -220,7 +230,7 @@ export const assign = (
       continue
     }
     left -= 1
-    hold(fleet, entry, { taskId, directiveId, handOver, interrupting: false })
+    hold(fleet, entry, { taskId, directiveId, handOver, interrupting: false, delivery: { _tag: "Chosen" } })
     recount(fleet, entry)
     assigned.push({ taskId, daemonId: entry.daemonId })
   }
