@@ -92,6 +92,15 @@ describe("Daemons", () => {
       assert.strictEqual(two.woken, 1)
     })))
 
+  it.effect("counts the slot of a task that ends once, however often its batch ends it", () =>
+    withDaemons(Effect.fnUntraced(function*(daemons) {
+      const { daemonId } = yield* connect("one", 2)
+      const one = asker(daemons, first)
+      one.ask(["a", "b"])
+      const place = { taskId: task("a"), daemonId }
+      assert.strictEqual(one.ask(["c", "d"], [place, place]), 1)
+    })))
+
   it.effect("does not count the slot of a task that the daemon does not have", () =>
     withDaemons(Effect.fnUntraced(function*(daemons) {
       const { daemonId } = yield* connect("one", 1)

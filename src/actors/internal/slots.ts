@@ -252,12 +252,14 @@ export const assign = (
 type Endings = ReadonlyMap<Entry, number>
 
 const endingsOf = (fleet: Fleet, ending: ReadonlyArray<Place>): Endings => {
-  const endings = new Map<Entry, number>()
+  const endings = new Map<Entry, Set<TaskId>>()
   for (const { daemonId, taskId } of ending) {
     const entry = fleet.daemons.get(daemonId)
-    if (entry?.tasks.has(taskId) === true) endings.set(entry, (endings.get(entry) ?? 0) + 1)
+    if (entry?.tasks.has(taskId) !== true) continue
+    // A batch may name a place twice, as when a late success follows the end of its own hand-over.
+    endings.set(entry, (endings.get(entry) ?? new Set()).add(taskId))
   }
-  return endings
+  return new Map(Array.from(endings, ([entry, { size }]) => [entry, size]))
 }
 
 /** Among daemons with room: the one with the fewest tasks, and of several the one that was known first. */
