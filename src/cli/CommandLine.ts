@@ -13,12 +13,13 @@ import { rebuild } from "./rebuild.ts"
 import { replay } from "./replay.ts"
 import { run as runDirective } from "./run.ts"
 import { serve } from "./serve.ts"
+import { simulate } from "./simulate.ts"
 import { version } from "./version.ts"
 import { why } from "./why.ts"
 
 const makima = Command.make("makima").pipe(
   Command.withDescription("Takes directives for git repositories from goal to pull request"),
-  Command.withSubcommands([runDirective, serve, daemon, directive, why, daemons, log, replay, rebuild, keys])
+  Command.withSubcommands([runDirective, serve, daemon, directive, why, daemons, log, replay, simulate, rebuild, keys])
 )
 
 /** The command line without the name of the program. What it says about its failures is one line each. */

@@ -6,6 +6,7 @@ import type { DaemonFrame, ServerFrame, SpawnTask } from "../daemon/Protocol.ts"
 import type { RecordedEvent } from "../events/EventLog.ts"
 import type { DaemonId, OwnerId, TaskId } from "../events/Ids.ts"
 import type { Snapshot } from "../events/Snapshots.ts"
+import type { LoggedEvent } from "../events/Unreadable.ts"
 import type { Request, Response } from "./internal/client.ts"
 import type { Ledger } from "./internal/ledger.ts"
 import type { Profile } from "./Profile.ts"
@@ -28,15 +29,19 @@ export interface ObservedDaemon {
 export interface Observed {
   readonly profile: Profile
   readonly ledger: Ledger
-  readonly daemons: ReadonlyArray<ObservedDaemon>
+  readonly daemons: () => ReadonlyArray<ObservedDaemon>
   /** Everything that was committed, in order. */
   readonly events: ReadonlyArray<RecordedEvent>
+  /** What a subscriber has got of it. */
+  readonly seen: () => ReadonlyArray<LoggedEvent>
   /** Virtual milliseconds since the run began. */
   readonly now: () => number
   /** The time of the runtime's clocks, in milliseconds since 1970. */
   readonly clock: () => number
   /** Since when nothing goes wrong any more, in virtual milliseconds; undefined while it may. */
   readonly calmSince: () => number | undefined
+  /** Whether nothing is under way any more. */
+  readonly isSettled: () => boolean
   /** Says that the invariant does not hold. */
   readonly violated: (expected: string, found: string) => never
 }

@@ -15,8 +15,8 @@ export interface Options {
   /** A whole number: the same one gives the same run. */
   readonly seed: number
   readonly profile?: ProfileName | Profile
-  /** Keys of what is left out of what would happen. */
-  readonly without?: ReadonlySet<string>
+  /** Keys of all that may happen; without this, everything that the seed has. */
+  readonly only?: ReadonlySet<string>
   /** What agents do, instead of what the profile says. */
   readonly agent?: Agent
   /** Held beside those that always hold. */
@@ -50,7 +50,7 @@ export const run = (options: Options): Outcome => {
     const world = new World({
       seed: options.seed,
       profile,
-      without: options.without ?? new Set(),
+      only: options.only,
       agent: options.agent,
       checks: (world) => checksOf(world, [...all, ...options.invariants ?? []])
     })
@@ -100,12 +100,10 @@ const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks =>
   const observed = (invariant: Invariant): Observed => ({
     profile: world.profile,
     ledger: world.ledger,
-    get daemons() {
-      return world.daemons
-    },
-    get events() {
-      return world.store.events
-    },
+    daemons: () => world.daemons,
+    events: world.store.events,
+    seen: () => world.seen,
+    isSettled: () => world.isSettled(),
     now: () => world.time.now,
     clock: () => epoch + world.time.now + world.clockAhead,
     calmSince: () => world.calmSince,

@@ -161,6 +161,9 @@ export class SimulatedDaemon {
         return this.#accept(frame)
       case "interruptTask":
         return this.#interrupt(frame.taskId, frame.graceful)
+      // It does not ask for acknowledgements.
+      case "heartbeat":
+      case "reported":
       case "error":
     }
   }

@@ -23,14 +23,14 @@ export class Faults {
   readonly #seed: number
   readonly #time: Time
   readonly #profile: Profile
-  readonly #without: ReadonlySet<string>
+  readonly #only: ReadonlySet<string> | undefined
   #areOver = false
 
-  constructor(seed: number, time: Time, profile: Profile, without: ReadonlySet<string>) {
+  constructor(seed: number, time: Time, profile: Profile, only: ReadonlySet<string> | undefined) {
     this.#seed = seed
     this.#time = time
     this.#profile = profile
-    this.#without = without
+    this.#only = only
   }
 
   /** From now on everything goes well. */
@@ -70,7 +70,7 @@ export class Faults {
 
   /** Whether it happens: unless it is left out. It is part of the story then. */
   happens(kind: Happening["kind"], key: string, text: () => string): boolean {
-    if (this.#without.has(key)) return false
+    if (this.#only?.has(key) === false) return false
     this.happened.push({ key, kind, at: this.#time.now, text: text() })
     return true
   }

@@ -19,26 +19,28 @@ export class Ledger {
   readonly directives = new Map<DirectiveId, Directive.State>()
   readonly registries = new Map<OwnerId, DaemonRegistry.State>()
   readonly #directiveOf = new Map<TaskId, DirectiveId>()
+  /** Of each directive after each of its events: what has not changed is shared. */
+  readonly #history = new Map<DirectiveId, Array<Directive.State>>()
   readonly #rounds = new Map<TaskId, number>()
   readonly #plans = new Map<DirectiveId, number>()
 
-  /** Takes an event in, and gives the directive before and after it, where it is of one. */
-  take(
-    { event, stream }: RecordedEvent
-  ): { readonly before: Directive.State; readonly after: Directive.State } | undefined {
+  /** Takes an event in. */
+  take({ event, stream, version }: RecordedEvent): void {
     if (stream.startsWith(registryPrefix)) {
       const ownerId = stream.slice(registryPrefix.length) as OwnerId
       const before = this.registries.get(ownerId) ?? DaemonRegistry.empty(DaemonRegistry.defaultPolicy)
       this.registries.set(ownerId, DaemonRegistry.evolve(before, event as DaemonEvent))
-      return undefined
+      return
     }
-    if (!stream.startsWith(directivePrefix)) return undefined
+    if (!stream.startsWith(directivePrefix)) return
     const directiveId = DirectiveId.make(stream.slice(directivePrefix.length))
     const before = this.directives.get(directiveId) ?? Directive.empty(stream)
     const after = Directive.evolve(before, event as DirectiveEvent)
     this.directives.set(directiveId, after)
+    const history = this.#history.get(directiveId) ?? [before]
+    this.#history.set(directiveId, history)
+    history[version] = after
     if (event._tag === "TaskCreated") this.#created(directiveId, event)
-    return { before, after }
   }
 
   #created(directiveId: DirectiveId, { kind, taskId }: Extract<StoredEvent, { _tag: "TaskCreated" }>): void {
@@ -47,6 +49,11 @@ export class Ledger {
     const round = this.#plans.get(directiveId) ?? 0
     this.#rounds.set(taskId, round)
     this.#plans.set(directiveId, round + 1)
+  }
+
+  /** A directive as it was after one of its events. */
+  stateAt(directiveId: DirectiveId, version: number): Directive.State {
+    return this.#history.get(directiveId)![version]!
   }
 
   directiveOf(taskId: TaskId): DirectiveId | undefined {

@@ -13,6 +13,19 @@ import type { World } from "./world.ts"
 /** Three missed heartbeats. */
 const silenceMillisMax = 90_000
 
+/** Frames in one direction: when the latest of them arrive, in virtual milliseconds. */
+interface Lane {
+  frames: number
+  latest: number
+  /** Of the latest that nothing overtakes and that overtakes nothing. */
+  barrier: number
+  /** Of the latest that was not held up. */
+  ordered: number
+  readonly ofTasks: Map<string, number>
+}
+
+const newLane = (): Lane => ({ frames: 0, latest: 0, barrier: 0, ordered: 0, ofTasks: new Map() })
+
 export class Link {
   readonly machine: Machine
   readonly #world: World
@@ -28,9 +41,8 @@ export class Link {
   #isWhole = true
   #lastFrameAt: number
   #endedBecause = "the connection ended"
-  /** When the latest frame of each task arrives, so that those of one task keep their order. */
-  readonly #arrivals = new Map<string, number>()
-  #frames = 0
+  readonly #up = newLane()
+  readonly #down = newLane()
 
   constructor(world: World, daemon: SimulatedDaemon, machine: Machine, about: string) {
     this.#world = world
@@ -87,36 +99,43 @@ export class Link {
   /** Lost, without a word, when the connection has ended and the daemon has not noticed yet. */
   toServer(frame: DaemonFrame): void {
     if (!this.#isWhole) return
-    this.#deliver("taskId" in frame ? frame.taskId : "heartbeat", () => {
+    this.#deliver(this.#up, "taskId" in frame ? frame.taskId : undefined, () => {
       this.#lastFrameAt = this.#world.time.now
       if (!this.#isServed) return
-      this.machine.fibers.scheduleTask(() => {
-        this.#inbox.push(frame)
-        this.#wake?.()
-      }, 0)
+      // They stay in the order in which they came, whenever the process gets round to them.
+      this.#inbox.push(frame)
+      this.machine.fibers.scheduleTask(() => this.#wake?.(), 0)
     })
   }
 
   #toDaemon(frame: ServerFrame): boolean {
     if (!this.#isServed) return false
     this.#world.checks.onFrame(this.#daemon, frame)
-    this.#deliver("taskId" in frame ? frame.taskId : "other", () => this.#daemon.receive(this, frame))
+    this.#deliver(this.#down, undefined, () => this.#daemon.receive(this, frame))
     return true
   }
 
-  #deliver(task: string, run: () => void): void {
+  /** Frames arrive in order; only reports of different tasks may overtake each other. */
+  #deliver(lane: Lane, task: string | undefined, run: () => void): void {
     const { faults, time } = this.#world
-    const about = `${this.#about} ${this.#frames += 1}`
-    const isFree = faults.strikes(
-      "frameReordered",
-      about,
-      () => `a frame of ${this.#daemon.name} is overtaken by others`
-    )
-    const delay = isFree ? this.#chance.between(10, 2_000) : this.#delay()
-    const line = isFree ? task : "all"
-    const at = Math.max(time.now + delay, this.#arrivals.get(task) ?? 0, isFree ? 0 : this.#arrivals.get("all") ?? 0)
-    this.#arrivals.set(task, at)
-    this.#arrivals.set(line, at)
+    let delay = this.#delay()
+    let after = lane.latest
+    if (task !== undefined && lane === this.#up) {
+      const about = `${this.#about} ${lane.frames += 1}`
+      const text = () => `a report of ${this.#daemon.name} is overtaken by those of other tasks`
+      const isHeld = faults.strikes("frameReordered", about, text)
+      if (isHeld) delay = this.#chance.between(10, 2_000)
+      after = Math.max(lane.barrier, lane.ofTasks.get(task) ?? 0, isHeld ? 0 : lane.ordered)
+      lane.ofTasks.set(task, Math.max(after, time.now + delay))
+      if (!isHeld) lane.ordered = Math.max(after, time.now + delay)
+    }
+    const at = Math.max(after, time.now + delay)
+    lane.latest = Math.max(lane.latest, at)
+    if (task === undefined) {
+      lane.barrier = at
+      lane.ordered = at
+      lane.ofTasks.clear()
+    }
     time.after(at - time.now, () => {
       if (this.#isWhole) run()
     })

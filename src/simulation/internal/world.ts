@@ -1,9 +1,8 @@
 /** Everything that a run consists of, made from its seed. */
-import { HashMap } from "effect"
-import { dueAt } from "../../actors/Directive.ts"
-import { isOpen, type State } from "../../actors/DirectiveState.ts"
+import type { LoggedEvent } from "../../events/Unreadable.ts"
 import type { Agent } from "../Agent.ts"
 import { agentOf } from "../Agent.ts"
+import { isAtRest } from "../invariants/liveness.ts"
 import type { Profile } from "../Profile.ts"
 import type { Checks } from "./checks.ts"
 import { Client } from "./client.ts"
@@ -12,13 +11,14 @@ import { SimulatedDaemon } from "./daemon.ts"
 import { Faults } from "./faults.ts"
 import { Ledger } from "./ledger.ts"
 import { Store } from "./store.ts"
+import * as Subscriber from "./subscriber.ts"
 import { Time } from "./time.ts"
 import * as Users from "./users.ts"
 
 export interface WorldOptions {
   readonly seed: number
   readonly profile: Profile
-  readonly without: ReadonlySet<string>
+  readonly only: ReadonlySet<string> | undefined
   readonly agent: Agent | undefined
   readonly checks: (world: World) => Checks
 }
@@ -36,17 +36,19 @@ export class World {
   readonly agent: Agent
   readonly daemons: ReadonlyArray<SimulatedDaemon>
   readonly owned: ReadonlyArray<Users.Owned>
+  /** What somebody has got who follows the log. */
+  readonly seen: ReadonlyArray<LoggedEvent>
   readonly reconcileMillis = 15_000
   /** Since when nothing goes wrong any more, in virtual milliseconds. */
   calmSince: number | undefined
   /** How far all clocks have jumped ahead. */
   clockAhead = 0
 
-  constructor({ agent, checks, profile, seed, without }: WorldOptions) {
+  constructor({ agent, checks, only, profile, seed }: WorldOptions) {
     this.seed = seed
     this.profile = profile
     this.time = new Time(seed)
-    this.faults = new Faults(seed, this.time, profile, without)
+    this.faults = new Faults(seed, this.time, profile, only)
     this.agent = agent ?? agentOf(profile, this.faults)
     this.store = new Store(
       this.time,
@@ -63,6 +65,7 @@ export class World {
       (_, index) => new SimulatedDaemon(this, index, Users.ownerOf(this, index), this.#placesOf(index))
     )
     this.owned = Users.begin(this)
+    this.seen = Subscriber.begin(this)
     this.#disturb()
   }
 
@@ -131,24 +134,6 @@ export class World {
       if (!isAtRest(state)) return false
     }
     return true
-  }
-}
-
-/** Whether a directive does nothing more by itself. */
-const isAtRest = (state: State): boolean => {
-  const open = [...HashMap.values(state.tasks)].filter(isOpen)
-  switch (state.status) {
-    case "active":
-      return false
-    case "paused":
-      // What waits for a daemon goes on waiting, and what a daemon has runs on.
-      return open.every(({ status }) => status === "pending")
-    case "idle":
-    case "stalled":
-      return open.length === 0 && dueAt(state, 0) === undefined
-    case "draft":
-    case "archived":
-      return open.length === 0
   }
 }
 

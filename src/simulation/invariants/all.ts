@@ -1,9 +1,27 @@
 /** All invariants that hold in every run. */
 import type { Invariant } from "../Invariant.ts"
+import { acknowledged } from "./acknowledged.ts"
 import { handOvers } from "./handOvers.ts"
 import { inFlight } from "./inFlight.ts"
+import { liveness } from "./liveness.ts"
+import { owners } from "./owners.ts"
 import { ownFaults } from "./ownFaults.ts"
 import { places } from "./places.ts"
+import { repeats } from "./repeats.ts"
+import { sameState } from "./sameState.ts"
+import { sequence } from "./sequence.ts"
 import { stepOrder } from "./stepOrder.ts"
 
-export const invariants: ReadonlyArray<Invariant> = [stepOrder, handOvers, places, inFlight, ownFaults]
+export const invariants: ReadonlyArray<Invariant> = [
+  stepOrder,
+  handOvers,
+  places,
+  inFlight,
+  sequence,
+  sameState,
+  acknowledged,
+  repeats,
+  liveness,
+  owners,
+  ownFaults
+]

@@ -1,0 +1,166 @@
+/** `makima simulate`: the whole runtime in virtual time, seed after seed, until an invariant fails or all are done. */
+import { Clock, Console, DateTime, Effect, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import process from "node:process"
+import { Coverage } from "../simulation/Coverage.ts"
+import { type ProfileName, profiles } from "../simulation/Profile.ts"
+import { shrink } from "../simulation/Shrink.ts"
+import { type Outcome, run } from "../simulation/Simulation.ts"
+import * as Story from "../simulation/Story.ts"
+import * as Configuration from "./Configuration.ts"
+import { CommandFailed, UsageError } from "./Failure.ts"
+import { duration } from "./OneLine.ts"
+
+const runsDefault = 200
+const redrawMillis = 100
+const barColumns = 24
+
+const flags = {
+  seed: Flag.Int("seed").pipe(
+    Flag.withSchema(Schema.Natural),
+    Flag.optional,
+    Flag.withDescription("The first seed; without it, one that is made from the date and printed")
+  ),
+  runs: Flag.Int("runs").pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
+    Flag.optional,
+    Flag.withDescription(`How many seeds to run; ${runsDefault} if unset`)
+  ),
+  minutes: Flag.Finite("minutes").pipe(
+    Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
+    Flag.optional,
+    Flag.withDescription("Run as many seeds as so many real minutes have time for")
+  ),
+  profile: Flag.Literals("profile", Object.keys(profiles) as ReadonlyArray<ProfileName>).pipe(
+    Flag.withDefault("rough"),
+    Flag.withDescription("How rough the simulated world is")
+  ),
+  json: Configuration.json
+}
+
+interface Done {
+  readonly runs: number
+  readonly seconds: number
+  readonly virtualHours: number
+}
+
+export const simulate = Command.make("simulate", flags, (input) =>
+  Effect.gen(function*() {
+    if (Option.isSome(input.runs) && Option.isSome(input.minutes)) {
+      return yield* new UsageError({
+        message: "--runs and --minutes are two ways to say when to stop: give one of them"
+      })
+    }
+    const profile = profiles[input.profile]
+    const start = yield* Clock.currentTimeMillis
+    const first = Option.getOrElse(input.seed, () => seedOf(start))
+    const runs = Option.getOrElse(input.runs, () => Option.isSome(input.minutes) ? Infinity : runsDefault)
+    const until = Option.match(input.minutes, { onNone: () => Infinity, onSome: (minutes) => start + minutes * 60_000 })
+    if (Option.isNone(input.seed)) yield* Console.error(`The first seed is ${first}`)
+
+    const coverage = new Coverage(profile)
+    const progress = bar(runs, until - start)
+    let done: Done = { runs: 0, seconds: 0, virtualHours: 0 }
+    let failed: Outcome | undefined
+    let drawnAt = start
+    while (failed === undefined && done.runs < runs) {
+      const outcome = run({ seed: first + done.runs, profile })
+      coverage.add(outcome)
+      const now = yield* Clock.currentTimeMillis
+      done = {
+        runs: done.runs + 1,
+        seconds: (now - start) / 1000,
+        virtualHours: done.virtualHours + outcome.millis / 3_600_000
+      }
+      if (outcome.violation !== undefined) failed = outcome
+      if (now >= until) break
+      if (now - drawnAt < redrawMillis) continue
+      drawnAt = now
+      progress.draw(done)
+      // Whoever wants to stop it is heard.
+      yield* Effect.sleep(0).pipe(Effect.andThen(Effect.callback<void>((resume) => {
+        const turn = setImmediate(() => resume(Effect.void))
+        return Effect.sync(() => clearImmediate(turn))
+      })))
+    }
+    progress.end()
+
+    const shrunk = failed === undefined ? undefined : shrink({ seed: failed.seed, profile }, failed)
+    yield* input.json
+      ? Console.log(JSON.stringify(documentOf(first, input.profile, done, coverage, shrunk)))
+      : Console.log(summary(first, input.profile, done, coverage))
+    if (shrunk === undefined) return
+    const { outcome } = shrunk
+    if (!input.json) yield* Console.log(`\n${Story.story(outcome)}\n\n${Story.test(outcome, shrunk.only)}`)
+    return yield* new CommandFailed({
+      message: `seed ${outcome.seed} of ${input.profile}: invariant ${outcome.violation!.invariant} does not hold`
+    })
+  })).pipe(Command.withDescription("Run the whole runtime in virtual time, while everything goes wrong that can"))
+
+/** Another one every second, and the date can be read in it. */
+const seedOf = (millis: number): number =>
+  Number(DateTime.formatIso(DateTime.makeUnsafe(millis)).replaceAll(/\D/g, "").slice(2, 14))
+
+const told = ({ runs, seconds, virtualHours }: Done): string => {
+  const rate = runs / Math.max(seconds, 0.001)
+  return `${runs} runs, ${rate.toFixed(1)} seeds/s, ${virtualHours.toFixed(1)} virtual hours (${
+    (virtualHours / Math.max(seconds, 0.001)).toFixed(1)
+  } a second)`
+}
+
+const missedMax = 40
+
+const summary = (first: number, profile: string, done: Done, { expected, missed }: Coverage): string => {
+  const more = missed.length > missedMax ? ` and ${missed.length - missedMax} more` : ""
+  return [
+    `Profile ${profile}, from seed ${first} on: ${told(done)}`,
+    `Reached ${expected - missed.length} of ${expected} types of events, changes of status, faults and operations`,
+    ...(missed.length === 0 ? [] : [`Never reached: ${missed.slice(0, missedMax).join(", ")}${more}`])
+  ].join("\n")
+}
+
+const documentOf = (
+  first: number,
+  profile: ProfileName,
+  done: Done,
+  coverage: Coverage,
+  shrunk: ReturnType<typeof shrink> | undefined
+) => {
+  const violation = shrunk?.outcome.violation
+  return {
+    profile,
+    firstSeed: first,
+    ...done,
+    reached: Object.fromEntries([...coverage.reached].sort(([a], [b]) => (a < b ? -1 : 1))),
+    missed: coverage.missed,
+    failure: shrunk === undefined || violation === undefined ? null : {
+      seed: shrunk.outcome.seed,
+      invariant: violation.invariant,
+      says: violation.says,
+      expected: violation.expected,
+      found: violation.found,
+      at: violation.at,
+      only: shrunk.only,
+      story: Story.story(shrunk.outcome),
+      test: Story.test(shrunk.outcome, shrunk.only)
+    }
+  }
+}
+
+/** On a terminal, one line that is written again and again; elsewhere nothing, since the summary has it all. */
+const bar = (runs: number, millis: number) => {
+  const err = process.stderr
+  const isLive = err.isTTY && process.env["TERM"] !== "dumb"
+  return {
+    draw: (done: Done) => {
+      if (!isLive) return
+      const part = Number.isFinite(runs) ? done.runs / runs : done.seconds * 1000 / millis
+      const filled = Math.round(Math.min(1, part) * barColumns)
+      const rest = part > 0 ? `, ${duration(done.seconds * 1000 * (1 / part - 1))} left` : ""
+      err.write(`\r${"█".repeat(filled)}${"░".repeat(barColumns - filled)} ${told(done)}${rest}\u001b[K`)
+    },
+    end: () => {
+      if (isLive) err.write("\r\u001b[K")
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Somebody who follows the log from its first event, now and then begins anew where it was, and lets others go first as
+ * often as it can, so that commits come in between whatever it does.
+ */
+import { Effect, Scheduler, Stream } from "effect"
+import type { LoggedEvent } from "../../events/Unreadable.ts"
+import { Fibers } from "./fibers.ts"
+import type { World } from "./world.ts"
+
+export const begin = (world: World): ReadonlyArray<LoggedEvent> => {
+  const seen: Array<LoggedEvent> = []
+  const chance = world.faults.chance("subscriber")
+  const fibers = new Fibers(world.time, world.seed, "subscriber")
+  const session = Effect.suspend(() =>
+    world.store.log.subscribe({ after: seen.at(-1)?.position ?? 0 }).pipe(
+      Stream.runForEach((logged) =>
+        Effect.sync(() => {
+          seen.push(logged)
+        })
+      ),
+      Effect.timeoutOption(chance.spread(1_000, 3_600_000))
+    )
+  )
+  fibers.fork(
+    Effect.forever(session).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, chance.spread(10, 300))),
+    fibers.context
+  )
+  return seen
+}

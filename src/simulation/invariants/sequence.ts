@@ -1,0 +1,45 @@
+/**
+ * Invariant 5: what is committed, as it is committed, and what a subscriber gets who comes and goes. The log itself is the
+ * one in memory; that the durable one gives the same is what `testing/EventLogContract.ts` is for.
+ */
+import * as Chain from "../../events/Chain.ts"
+import type { Invariant } from "../Invariant.ts"
+
+export const sequence: Invariant = {
+  name: "5",
+  says: "Versions in a stream have no gaps; positions only grow; a subscriber sees every event once, in order.",
+  make: ({ events, seen, violated }) => {
+    const heads = new Map<string, { readonly version: number; readonly hash: string }>()
+    let position = 0
+    let checked = 0
+
+    /** A subscriber has what is in the log, as far as it has got. */
+    const compare = () => {
+      const got = seen()
+      for (; checked < got.length; checked += 1) {
+        const [expected, found] = [events[checked], got[checked]]
+        if (expected !== found) {
+          violated(`${expected?.stream}@${expected?.version} for the subscriber`, `${found?.stream}@${found?.version}`)
+        }
+      }
+    }
+
+    return {
+      event: (recorded) => {
+        const { stream, version } = recorded
+        const before = heads.get(stream) ?? { version: 0, hash: Chain.start }
+        if (version !== before.version + 1) violated(`version ${before.version + 1} of ${stream}`, `${version}`)
+        if (recorded.position <= position) violated(`a position over ${position}`, `${recorded.position}`)
+        const hash = Chain.next(before.hash, Chain.contentOf(recorded))
+        if (recorded.hash !== hash) violated(`the hash ${hash} of ${stream}@${version}`, recorded.hash)
+        heads.set(stream, { version, hash })
+        position = recorded.position
+      },
+      tick: compare,
+      end: () => {
+        compare()
+        if (checked < events.length) violated(`${events.length} events for the subscriber`, `${checked}, and it waits`)
+      }
+    }
+  }
+}
