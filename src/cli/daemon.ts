@@ -21,7 +21,10 @@ const flags = {
   ),
   heartbeat: heartbeatFlag,
   dataDir: storeFlags.dataDir,
-  ...remoteFlags
+  ...remoteFlags,
+  apiUrl: remoteFlags.apiUrl.pipe(
+    Flag.withDescription("The server, or several with commas in between, which are tried in turn (MAKIMA_API_URL)")
+  )
 }
 
 export const daemon = Command.make(
@@ -33,6 +36,9 @@ export const daemon = Command.make(
     const apiKey = yield* Effect.fromOption(input.apiKey).pipe(
       Effect.mapError(() => new UsageError({ message: "no API key: give --api-key, or set MAKIMA_API_KEY" }))
     )
+    if (LocalDaemon.urlsIn(input.apiUrl).length === 0) {
+      return yield* new UsageError({ message: "--api-url names no server" })
+    }
     const workDir = path.resolve(input.dataDir, "daemon")
     yield* LocalDaemon.run({
       apiUrl: input.apiUrl,

@@ -12,7 +12,7 @@ import type { Daemons } from "../actors/Daemons.ts"
 import type { Directives } from "../actors/DirectiveActor.ts"
 import { ApiKeys } from "../server/ApiKeys.ts"
 import { type DaemonSession, make } from "./DaemonSession.ts"
-import { Authenticate, DaemonFrame, frameBytesMax, HeartbeatMillis, ServerFrame } from "./Protocol.ts"
+import { Authenticate, DaemonFrame, frameBytesMax, HeartbeatMillis, missedHeartbeatsMax, ServerFrame } from "./Protocol.ts"
 import type { TaskOutput } from "./TaskOutput.ts"
 
 /** The bounds of a connection. */
@@ -23,9 +23,6 @@ export const EndpointLimits = Context.Reference("makima-runtime/daemon/EndpointL
     framesPerSecondMax: 1_000
   })
 })
-
-/** Without any frame for so many heartbeats, a connection is as good as gone. */
-const missedHeartbeatsMax = 3
 
 const encode = Schema.encodeSync(Schema.fromJsonString(ServerFrame))
 const decodeAuthenticate = Schema.decodeUnknownResult(Schema.fromJsonString(Authenticate))
@@ -63,11 +60,12 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
       if (Result.isFailure(frame)) {
         return yield* hangUp("not_authenticated", `The first frame must be authenticate: ${frame.failure.message}`)
       }
-      const { apiKey, hostname, machineId, maxConcurrentTasks } = frame.success
+      const { acknowledgements = false, apiKey, hostname, machineId, maxConcurrentTasks } = frame.success
       const ownerId = yield* keys.verify(Redacted.make(apiKey))
       if (Option.isNone(ownerId)) return yield* hangUp("unauthorized", "The API key was not accepted")
       const close = hangUp("replaced", "Another connection of this machine has taken the place of this one")
-      session = yield* make({ ownerId: ownerId.value, machineId, hostname, maxConcurrentTasks, send, close }).pipe(
+      const daemon = { ownerId: ownerId.value, machineId, hostname, maxConcurrentTasks, acknowledgements }
+      session = yield* make({ ...daemon, send, close }).pipe(
         Effect.provideContext(services),
         Effect.provideService(Scope.Scope, serverScope)
       )

@@ -26,6 +26,8 @@ export interface Connection {
   readonly machineId: string
   readonly hostname: string
   readonly maxConcurrentTasks: number
+  /** The daemon keeps final reports until it hears that they were dealt with, and wants its heartbeats answered. */
+  readonly acknowledgements?: boolean
   readonly send: (frame: ServerFrame) => Effect.Effect<boolean>
   readonly close: Effect.Effect<void>
 }
@@ -73,6 +75,8 @@ export const make = Effect.fnUntraced(function*(
   const { hostname, machineId, maxConcurrentTasks, ownerId, send } = connection
   const daemonId = daemonIdOf(ownerId, machineId)
   const session: Session = { daemonId, ownerId, hostname, maxConcurrentTasks, send, close: connection.close }
+
+  const acknowledges = connection.acknowledgements === true
 
   let missing: ReadonlySet<string> = new Set()
   let isFirst = true
@@ -162,17 +166,24 @@ export const make = Effect.fnUntraced(function*(
   const deliver = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
     const { status, taskId } = report
     const known = directives.task(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId))
-    if (known === undefined) return yield* refuse(taskId)
+    if (known === undefined) return yield* Effect.andThen(refuse(taskId), settle(report))
     yield* directives.ask(known, { _tag: "ReportTask", daemonId, ...report }, { ownerId }).pipe(
       Effect.tapError((error) =>
         error._tag === "ActorUnavailable" ? Effect.logWarning(`A report waits: ${error.message}`) : Effect.void
       ),
       Effect.retry({ while: (error) => error._tag === "ActorUnavailable", schedule: retryReport }),
       Effect.catch(() => refuse(taskId)),
+      Effect.andThen(settle(report)),
       Effect.catchDefect((defect) => Effect.logError("A report could not be handled", defect))
     )
     if (status !== "starting" && status !== "running") daemons.finished(ownerId, daemonId, taskId)
   })
+
+  /** A final report is in the log, or will never be: its daemon may forget it. */
+  const settle = ({ handOver, status, taskId }: Omit<Report, "daemonId">) =>
+    acknowledges && status !== "starting" && status !== "running"
+      ? Effect.asVoid(send({ type: "reported", taskId, ...handOverOf({ handOver }) }))
+      : Effect.void
 
   const refuse = (taskId: TaskId) =>
     send({ type: "error", code: "not_your_task", message: `Task ${taskId} was not handed to this daemon` })
@@ -226,12 +237,16 @@ export const make = Effect.fnUntraced(function*(
       const connect = { _tag: "Connect", daemonId, machineId, hostname, maxConcurrentTasks } as const
       const { wasKnown } = yield* registries.ask(ownerId, connect)
       missing = keysOf(daemons.assignments(ownerId, daemonId).filter(({ delivery }) => delivery._tag !== "Chosen"))
-      yield* send({ type: "authenticated", daemonId })
+      yield* send({ type: "authenticated", daemonId, ...(acknowledges ? { acknowledgements: true } : {}) })
       if (!wasKnown) return daemons.ready(session)
       const ready = Effect.sync(() => daemons.ready(session))
       yield* Effect.forkIn(Effect.delay(ready, firstHeartbeatMillisMax), scope)
     }),
-    receive: (frame) => Effect.asVoid(Queue.offer(frames, frame)),
+    receive: Effect.fnUntraced(function*(frame) {
+      // At once: the daemon asks whether this process is here, not whether the log is.
+      if (acknowledges && frame.type === "heartbeat") yield* send({ type: "heartbeat" })
+      yield* Queue.offer(frames, frame)
+    }),
     end: Effect.fnUntraced(function*(reason) {
       isOver = true
       yield* Queue.fail(frames, ended)
@@ -249,7 +264,9 @@ export const make = Effect.fnUntraced(function*(
 const keyOf = ({ handOver, taskId }: Assignment): string => `${taskId} ${handOver}`
 const keysOf = (assignments: ReadonlyArray<Assignment>): ReadonlySet<string> => new Set(assignments.map(keyOf))
 
-const handOverOf = ({ handOver }: { readonly handOver?: number }) => (handOver === undefined ? {} : { handOver })
+const handOverOf = (
+  { handOver }: { readonly handOver?: number | undefined }
+) => (handOver === undefined ? {} : { handOver })
 
 const statusOf = (status: ReportedStatus): Report["status"] | undefined => {
   switch (status) {

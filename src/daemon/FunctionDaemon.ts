@@ -96,6 +96,8 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
         case "interruptTask":
           return FiberMap.remove(tasks, frame.taskId)
         case "authenticated":
+        case "heartbeat":
+        case "reported":
           return Effect.void
         case "error":
           return Effect.logWarning(`The server refused a report: ${frame.message}`)

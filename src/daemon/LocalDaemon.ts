@@ -20,7 +20,7 @@ import { Worktrees } from "./Worktrees.ts"
 export { DaemonRefused } from "./internal/serverConnection.ts"
 
 export interface Options {
-  /** `http://host:port` of the server. */
+  /** `http://host:port` of the server; or of several, with commas in between, which are tried in turn. */
   readonly apiUrl: string
   readonly apiKey: Redacted.Redacted<string>
   /** The shell command that starts an agent. */
@@ -54,7 +54,17 @@ const outputLengthSoft = 256 * 1024
 /** How long a stopping daemon waits for its last reports to go out. */
 const farewell = "1 second"
 
-const environmentOf = (options: Options, tools: string, spawn: SpawnTask, ceiling: string): Record<string, string> => {
+/** The addresses in an `apiUrl`. */
+export const urlsIn = (apiUrl: string): ReadonlyArray<string> =>
+  apiUrl.split(",").map((url) => url.trim()).filter((url) => url !== "")
+
+const environmentOf = (
+  options: Options,
+  apiUrl: string,
+  tools: string,
+  spawn: SpawnTask,
+  ceiling: string
+): Record<string, string> => {
   const inherited = Object.entries({ ...process.env, ...options.env }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !repositoryVariables.includes(entry[0])
   )
@@ -63,7 +73,7 @@ const environmentOf = (options: Options, tools: string, spawn: SpawnTask, ceilin
     // Git in a directory that is no repository must not find one further up, which is the user's.
     GIT_CEILING_DIRECTORIES: ceiling,
     GIT_TERMINAL_PROMPT: "0",
-    MAKIMA_API_URL: options.apiUrl,
+    MAKIMA_API_URL: apiUrl,
     MAKIMA_API_KEY: Redacted.value(options.apiKey),
     MAKIMA_TASK_ID: spawn.taskId
   }
@@ -82,6 +92,9 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
   const tools = yield* AgentTools.install(options.workDir, options.makima)
   const heartbeatMillis = yield* HeartbeatMillis
   const outbox = Outbox.make(heartbeatMillis)
+  const apiUrls = urlsIn(options.apiUrl)
+  /** The server that the daemon is connected to, or was: that is where agents find it. */
+  let server: ServerConnection.Server = { apiUrl: apiUrls[0]!, acknowledges: false }
   const tasks = new Map<TaskId, Task>()
   /** Those of `tasks`, and those that have reported and are tidying up. */
   const fibers = new Set<Fiber.Fiber<void>>()
@@ -129,7 +142,7 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
     yield* AgentProcess.run({
       command: options.agent,
       cwd: worktree.path,
-      env: environmentOf(options, tools, spawn, paths.dirname(worktree.path)),
+      env: environmentOf(options, server.apiUrl, tools, spawn, paths.dirname(worktree.path)),
       prompt: spawn.plan,
       onStart: ({ kill, pid }) =>
         Effect.suspend(() => {
@@ -193,7 +206,10 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
   const onFrame = (frame: ServerConnection.Frame): Effect.Effect<void> => {
     switch (frame.type) {
       case "authenticated":
+      case "heartbeat":
         return Effect.void
+      case "reported":
+        return Effect.sync(() => outbox.reported(frame.taskId, frame.handOver))
       case "spawnTask":
         return accept(frame)
       case "interruptTask":
@@ -201,15 +217,18 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
     }
   }
 
-  const session = Effect.fnUntraced(function*(send: ServerConnection.Send) {
+  const session = Effect.fnUntraced(function*(send: ServerConnection.Send, to: ServerConnection.Server) {
+    server = to
     const heartbeat = Effect.suspend(() => {
       const ended = outbox.finals().map(({ taskId }) => taskId)
       return send({ type: "heartbeat", activeTasks: [...new Set([...tasks.keys(), ...ended])] })
     })
     const sendAll = Effect.gen(function*() {
-      for (const frame of outbox.take(yield* Clock.currentTimeMillis)) yield* send(frame)
+      for (const frame of outbox.take(yield* Clock.currentTimeMillis, to.acknowledges)) yield* send(frame)
     })
     outbox.recall(yield* Clock.currentTimeMillis)
+    // What was said last and is not acknowledged comes first: the server does not miss what it is hearing of.
+    if (to.acknowledges) yield* sendAll
     // The server learns which tasks are still here before it hears how some of them ended, and what is left then.
     yield* heartbeat
     if (outbox.finals().length > 0) yield* Effect.andThen(sendAll, heartbeat)
@@ -223,7 +242,7 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
   const stop = Effect.gen(function*() {
     stopping = true
     yield* Fiber.interruptAll([...fibers])
-    const said = Effect.sync(() => !connected || outbox.isEmpty())
+    const said = Effect.sync(() => !connected || outbox.isSaid())
     yield* Effect.timeoutOption(
       Effect.repeat(said, { until: (done) => done, schedule: Schedule.spaced("10 millis") }),
       farewell
@@ -231,13 +250,14 @@ export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
   })
 
   const connection = yield* Effect.forkScoped(ServerConnection.run({
-    apiUrl: options.apiUrl,
+    apiUrls,
     authenticate: () => ({
       type: "authenticate",
       apiKey: Redacted.value(options.apiKey),
       machineId: options.machineId,
       hostname: options.hostname ?? hostname(),
-      maxConcurrentTasks: maxTasks
+      maxConcurrentTasks: maxTasks,
+      acknowledgements: true
     }),
     onFrame,
     session

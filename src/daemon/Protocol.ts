@@ -15,6 +15,9 @@ export const HeartbeatMillis = Context.Reference("makima-runtime/daemon/Heartbea
   defaultValue: () => 30_000
 })
 
+/** Without any frame for so many heartbeats, a connection is as good as gone. */
+export const missedHeartbeatsMax = 3
+
 /** The status of a task as daemons report it. The first three mean that it is still going. */
 export const ReportedStatus = Schema.Literals([
   "pending",
@@ -36,7 +39,12 @@ export const Authenticate = frame("authenticate", {
   apiKey: Schema.String,
   machineId: Schema.NonEmptyString.check(Schema.isMaxLength(200)),
   hostname: Schema.String.check(Schema.isMaxLength(300)),
-  maxConcurrentTasks: Schema.Natural
+  maxConcurrentTasks: Schema.Natural,
+  /**
+   * An extension of the protocol: the server says when it has dealt with a final report, and answers heartbeats. A server
+   * that knows of this says so in `authenticated`.
+   */
+  acknowledgements: Schema.optionalKey(Schema.Boolean)
 })
 export type Authenticate = typeof Authenticate.Type
 
@@ -87,9 +95,13 @@ export type SpawnTask = typeof SpawnTask.Type
 
 /** What the server sends. */
 export const ServerFrame = Schema.Union([
-  frame("authenticated", { daemonId: DaemonId }),
+  frame("authenticated", { daemonId: DaemonId, acknowledgements: Schema.optionalKey(Schema.Boolean) }),
   SpawnTask,
   frame("interruptTask", { taskId: TaskId, graceful: Schema.Boolean }),
+  /** What was reported last of this hand-over is in the log, or was refused: nobody needs to hear it again. */
+  frame("reported", { taskId: TaskId, handOver }),
+  /** The answer to a heartbeat. */
+  frame("heartbeat", {}),
   frame("error", { code: Schema.String, message: Schema.String })
 ])
 export type ServerFrame = typeof ServerFrame.Type

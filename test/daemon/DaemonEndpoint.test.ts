@@ -343,6 +343,35 @@ describe("DaemonEndpoint", () => {
       })
   )
 
+  live(
+    "acknowledges to who asks for it: heartbeats at once, final reports when they are in the log or refused",
+    () =>
+      Effect.gen(function*() {
+        const control = yield* ControlledLog.Control
+        yield* create("a")
+        const socket = yield* openSocket
+        yield* socket.send(hello({ acknowledgements: true }))
+        const { daemonId } = yield* connect({ machineId: "other", maxConcurrentTasks: 0 })
+        const welcome = yield* socket.next
+        assert.deepInclude(welcome, { type: "authenticated", acknowledgements: true })
+        assert.notStrictEqual("daemonId" in welcome && welcome.daemonId, daemonId)
+        yield* socket.send({ type: "heartbeat", activeTasks: [] })
+        const frames = [yield* socket.next, yield* socket.next]
+        assert.deepInclude(frames, { type: "heartbeat" })
+        const task = frames.find((frame) => frame.type === "spawnTask")!
+        control.fails = (of) => of === stream
+        yield* socket.send(status(task, "running"), complete(task), { type: "heartbeat", activeTasks: [] })
+        assert.deepStrictEqual(yield* socket.next, { type: "heartbeat" })
+        assert.strictEqual(yield* socket.waiting, 0)
+        control.fails = () => false
+        assert.deepStrictEqual(yield* socket.next, { type: "reported", taskId: task.taskId, handOver: 1 })
+        assert.include(yield* tagsOf(stream), "TaskCompleted")
+        yield* socket.send({ type: "taskComplete", taskId: unknownTask, success: true })
+        assert.strictEqual((yield* socket.next).type, "error")
+        assert.deepStrictEqual(yield* socket.next, { type: "reported", taskId: unknownTask })
+      })
+  )
+
   live("keeps what a daemon said right before its connection ended", () =>
     Effect.gen(function*() {
       yield* create("a")

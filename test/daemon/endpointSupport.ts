@@ -97,14 +97,16 @@ export interface Hello {
   readonly machineId?: string
   readonly maxConcurrentTasks?: number
   readonly owner?: string
+  readonly acknowledgements?: boolean
 }
 
-export const hello = ({ machineId = "machine", maxConcurrentTasks = 4, owner = ownerId }: Hello = {}) => ({
+export const hello = ({ machineId = "machine", maxConcurrentTasks = 4, owner = ownerId, ...rest }: Hello = {}) => ({
   type: "authenticate",
   apiKey: `key-of-${owner}`,
   machineId,
   hostname: "host",
-  maxConcurrentTasks
+  maxConcurrentTasks,
+  ...(rest.acknowledgements === true ? { acknowledgements: true } : {})
 })
 
 /** A daemon that is connected and has said what it is doing. */

@@ -49,6 +49,34 @@ const inServer = <A>(port: number, use: InServer<A>) =>
   Effect.scoped(use).pipe(Effect.provide(layerServer(port, { heartbeatMillis: 500 })))
 
 describe("LocalDaemon and DaemonEndpoint", () => {
+  it.live("loses no report that a server heard, could not get into its log, and died with", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const control = yield* ControlledLog.Control
+      const port = yield* inServer(0, Effect.andThen(create({ name: "named-once" }), portOf))
+      yield* startDaemon(port, directory)
+      yield* inServer(
+        port,
+        Effect.gen(function*() {
+          yield* resume
+          yield* written(join(directory, "pid-once"))
+          yield* happens("StepStarted")
+          control.fails = (of) => of === stream
+          const attempts = () => control.appends.filter(([append]) => append?.stream === stream).length
+          const before = attempts()
+          writeFileSync(join(directory, "go-once"), "")
+          yield* eventually("the report does not get into the log", Effect.sync(() => attempts() > before))
+          // For longer than a server without acknowledgements would have to notice that a connection is dead.
+          yield* Effect.sleep("1600 millis")
+        })
+      )
+      control.fails = () => false
+      yield* inServer(port, Effect.andThen(resume, happens("DirectiveIdled")))
+      assert.strictEqual(readFileSync(join(directory, "starts"), "utf8").trim().split("\n").length, 1)
+      const tags = (yield* events).map(({ _tag }) => _tag)
+      assert.strictEqual(tags.filter((tag) => tag === "TaskHandedOver").length, 1)
+    }).pipe(Effect.scoped, Effect.provide([ControlledLog.layer, NodeServices.layer])))
+
   it.live("end a run as if nothing had happened when the server restarts in the middle of it", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory

@@ -1,15 +1,16 @@
 /**
  * What a daemon has to say, until it has been said: reports, all of them and in order, and the latest output.
  *
- * The protocol has no acknowledgements, and a frame that was written just before a connection broke may have gone with
- * it. So a report stays here for a while after it was written, and is said again on the next connection: the server
- * takes no harm from hearing a report twice.
+ * A frame that was written just before a connection broke may have gone with it. So a report stays here for a while after
+ * it was written, and is said again on the next connection: the server takes no harm from hearing a report twice. A final
+ * one stays until the server has acknowledged it, where the server does that: it may hear a report and die with it.
  */
 import { Effect, Latch } from "effect"
 import type { TaskId } from "../../events/Ids.ts"
 import type { DaemonFrame } from "../Protocol.ts"
+import * as Ended from "./ended.ts"
 
-export type Report = Extract<DaemonFrame, { readonly type: "taskStatusChange" | "taskComplete" }>
+type Report = Ended.Report
 type Output = Extract<DaemonFrame, { readonly type: "taskOutput" }>
 
 /** The output of a task that is kept while it cannot be sent, in UTF-16 units. */
@@ -21,8 +22,12 @@ const frameLengthMax = 32 * 1024
 /** Output is gathered for this long, so that a chatty agent is not a flood of frames. */
 const outputPause = "50 millis"
 
-/** Whether a report is the last one of its hand-over. */
-export const isFinal = (frame: Report): boolean => frame.type === "taskComplete" || frame.newStatus === "interrupted"
+interface Written {
+  readonly report: Report
+  readonly at: number
+  /** It stays until it is acknowledged. */
+  readonly awaits: boolean
+}
 
 /** Frame-sized parts of a text, none of which begins or ends within a character. */
 const parts = function*(text: string): Generator<string> {
@@ -41,7 +46,8 @@ export const make = (heartbeatMillis: number) => {
   const urgent = Latch.makeUnsafe(false)
   const soon = Latch.makeUnsafe(false)
   let waiting: Array<Report | Output> = []
-  let written: Array<{ readonly report: Report; readonly at: number }> = []
+  let written: ReadonlyArray<Written> = []
+  const ended = Ended.make()
   const lengths = new Map<TaskId, number>()
 
   const grow = (taskId: TaskId, length: number) => {
@@ -52,6 +58,7 @@ export const make = (heartbeatMillis: number) => {
 
   const report = (frame: Report): void => {
     waiting.push(frame)
+    ended.remember(frame)
     urgent.openUnsafe()
   }
 
@@ -79,37 +86,41 @@ export const make = (heartbeatMillis: number) => {
 
   const outputLength = (taskId: TaskId): number => lengths.get(taskId) ?? 0
 
-  /** Everything that waits, in order. It counts as written from now on. */
-  const take = (now: number): ReadonlyArray<Report | Output> => {
+  const mayBeLost = (now: number) => ({ at, awaits }: Written): boolean => awaits || now - at < unconfirmedMillis
+
+  /** Everything that waits, in order. It counts as written from now on, to a server that acknowledges or does not. */
+  const take = (now: number, acknowledges: boolean): ReadonlyArray<Report | Output> => {
     const taken = waiting
     waiting = []
     lengths.clear()
     urgent.closeUnsafe()
     soon.closeUnsafe()
-    written = written.filter(({ at }) => now - at < unconfirmedMillis)
-    for (const frame of taken) {
-      if (frame.type !== "taskOutput") written.push({ report: frame, at: now })
-    }
+    const reports = taken.filter((frame) => frame.type !== "taskOutput")
+    written = [
+      ...written.filter(mayBeLost(now)),
+      ...reports.map((report) => ({ report, at: now, awaits: acknowledges && Ended.isFinal(report) }))
+    ]
     return taken
   }
 
   /** Puts what may have been lost with the last connection before what waits. */
   const recall = (now: number): void => {
-    const lost = written.filter(({ at }) => now - at < unconfirmedMillis).map(({ report }) => report)
+    const lost = written.filter(mayBeLost(now)).map(({ report }) => report)
     written = []
     waiting = [...lost, ...waiting]
     if (waiting.length > 0) urgent.openUnsafe()
   }
 
+  /** The server has dealt with the last report of a hand-over: in the log it is, or nowhere. */
+  const reported = (taskId: TaskId, handOver: number | undefined): void => {
+    written = written.filter(({ awaits, report }) =>
+      !awaits || report.taskId !== taskId || report.handOver !== handOver
+    )
+  }
+
   /** The final reports that wait. */
   const finals = (): ReadonlyArray<Report> =>
-    waiting.filter((frame): frame is Report => frame.type !== "taskOutput" && isFinal(frame))
-
-  /** How a hand-over ended, while that is remembered. */
-  const finalOf = (taskId: TaskId, handOver: number): Report | undefined =>
-    [...finals(), ...written.map(({ report }) => report).filter(isFinal)].find((report) =>
-      report.taskId === taskId && report.handOver === handOver
-    )
+    waiting.filter((frame): frame is Report => frame.type !== "taskOutput" && Ended.isFinal(frame))
 
   return {
     report,
@@ -118,8 +129,11 @@ export const make = (heartbeatMillis: number) => {
     take,
     recall,
     finals,
-    finalOf,
-    isEmpty: () => waiting.length === 0,
+    reported,
+    /** How a hand-over ended, while that is remembered. */
+    finalOf: ended.find,
+    /** Nothing waits, neither to be said nor to be acknowledged. */
+    isSaid: () => waiting.length === 0 && !written.some(({ awaits }) => awaits),
     /** Waits until there is something to take: at once for a report, a little later for output. */
     ready: Effect.raceFirst(urgent.await, Effect.andThen(soon.await, Effect.sleep(outputPause)))
   }

@@ -1,7 +1,7 @@
 /** The daemon's end of the WebSocket: one session after another, for ever, until the server refuses the daemon. */
-import { Clock, Effect, Random, Schema } from "effect"
+import { Clock, Duration, Effect, Random, Schema } from "effect"
 import { Socket } from "effect/socket"
-import { type Authenticate, type DaemonFrame, ServerFrame } from "../Protocol.ts"
+import { type Authenticate, type DaemonFrame, HeartbeatMillis, missedHeartbeatsMax, ServerFrame } from "../Protocol.ts"
 
 /** The server does not take this daemon, and asking again would not change that. */
 export class DaemonRefused extends Schema.TaggedError<DaemonRefused>()("DaemonRefused", {
@@ -19,13 +19,20 @@ export type Frame = Exclude<ServerFrame, { readonly type: "error" }>
 
 export type Send = (frame: DaemonFrame) => Effect.Effect<void, Socket.SocketError>
 
-export interface Options {
-  /** `http://host:port` of the server. */
+/** What is known of the server once it has let the daemon in. */
+export interface Server {
   readonly apiUrl: string
+  /** It says when it has dealt with a final report, and answers heartbeats. */
+  readonly acknowledges: boolean
+}
+
+export interface Options {
+  /** `http://host:port` of servers, tried in turn. */
+  readonly apiUrls: ReadonlyArray<string>
   readonly authenticate: () => Authenticate
   readonly onFrame: (frame: Frame) => Effect.Effect<void>
   /** What to do while a session lasts. It is interrupted at the session's end. */
-  readonly session: (send: Send) => Effect.Effect<never, Socket.SocketError>
+  readonly session: (send: Send, server: Server) => Effect.Effect<never, Socket.SocketError>
 }
 
 /** `replaced`: another process says that it is this machine. Coming back would only drive that one out. */
@@ -53,11 +60,12 @@ const connect = Effect.fnUntraced(function*(url: string) {
   const pull = yield* Socket.readerString(socket)
   const { write } = yield* socket.writer
   const received: Array<string> = []
-  const read = Effect.gen(function*() {
+  /** The next frame. Without any for so long, the server is as good as gone. */
+  const read = Effect.fnUntraced(function*(silence: Duration.Input = Duration.infinity) {
     while (true) {
       const text = received.shift()
       if (text === undefined) {
-        received.push(...(yield* pull))
+        received.push(...(yield* Effect.timeout(pull, silence)))
         continue
       }
       const decoded = decodeFrame(text)
@@ -75,15 +83,23 @@ const connect = Effect.fnUntraced(function*(url: string) {
   return { read, send }
 })
 
+/** Waits until the server lets the daemon in; says whether it acknowledges. */
+const welcomed = Effect.fnUntraced(function*<E>(read: Effect.Effect<Frame, E>) {
+  while (true) {
+    const frame = yield* read
+    if (frame.type === "authenticated") return frame.acknowledgements === true
+  }
+})
+
 /** Keeps a session with the server, whatever happens to the network and the server. */
 export const run = Effect.fnUntraced(function*(options: Options) {
-  const url = urlOf(options.apiUrl)
+  const silence = Duration.millis(missedHeartbeatsMax * (yield* HeartbeatMillis))
   let failures = 0
 
-  const session = Effect.gen(function*() {
+  const session = Effect.fnUntraced(function*(apiUrl: string, url: string) {
     const { read, send } = yield* connect(url)
     yield* send(options.authenticate())
-    yield* Effect.timeout(Effect.repeat(read, { until: ({ type }) => type === "authenticated" }), authenticateTimeout)
+    const acknowledges = yield* Effect.timeout(welcomed(read()), authenticateTimeout)
     yield* Effect.logInfo(`Connected to ${url}`)
     const since = yield* Clock.currentTimeMillis
     // A server that hangs up at once is not pressed: only a session that lasts sets the delays back.
@@ -92,16 +108,20 @@ export const run = Effect.fnUntraced(function*(options: Options) {
         if (now - since > retryMillisMax) failures = 0
       })
     )
-    const receive = Effect.forever(Effect.flatMap(read, options.onFrame))
-    return yield* Effect.raceFirst(receive, options.session(send))
-  }).pipe(Effect.scoped)
+    // A server that answers no heartbeats may have nothing to say for hours.
+    const receive = Effect.forever(Effect.flatMap(read(acknowledges ? silence : undefined), options.onFrame))
+    return yield* Effect.raceFirst(receive, options.session(send, { apiUrl, acknowledges }))
+  }, Effect.scoped)
 
-  while (true) {
-    yield* session.pipe(Effect.catchTag(["SocketError", "TimeoutError"], (error) =>
+  for (let attempt = 0;; attempt++) {
+    const apiUrl = options.apiUrls[attempt % options.apiUrls.length]!
+    const url = urlOf(apiUrl)
+    yield* session(apiUrl, url).pipe(Effect.catchTag(["SocketError", "TimeoutError"], (error) =>
       failures === 0
         ? Effect.logWarning(`No connection to ${url} (${error.message}); trying again until there is one`)
         : Effect.logDebug(`Still no connection to ${url} (${error.message})`)))
-    const delay = Math.min(retryMillis * 2 ** failures, retryMillisMax)
+    const rounds = Math.floor(failures / options.apiUrls.length)
+    const delay = Math.min(retryMillis * 2 ** rounds, retryMillisMax)
     failures++
     yield* Effect.sleep(delay * (yield* Random.nextBetween(0.5, 1)))
   }
