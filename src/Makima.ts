@@ -7,7 +7,10 @@ import { type Duration, Effect, Exit, Layer, ManagedRuntime, Option, Redacted, S
 import { SecureRandom } from "effect/crypto"
 import { Directives } from "./actors/DirectiveActor.ts"
 import type { CreateDirective, DirectiveAnswer, DirectiveCommand, NewStep } from "./actors/DirectiveCommand.ts"
+import * as FencedLog from "./actors/FencedLog.ts"
 import { layerActors, reconcile, resume } from "./actors/layer.ts"
+import { Leases } from "./actors/Leases.ts"
+import * as PostgresLeases from "./actors/PostgresLeases.ts"
 import { NodeName, PassivationMillis } from "./actors/SupervisorActor.ts"
 import { TaskDirectory } from "./daemon/DaemonSession.ts"
 import * as FunctionDaemon from "./daemon/FunctionDaemon.ts"
@@ -49,26 +52,58 @@ const layerTaskDirectory = Layer.effect(
     ))
 )
 
+/** Goes on with what was under way of the owners that this process has. */
+const resumeAll = Effect.gen(function*() {
+  const leases = yield* Leases
+  const readModel = yield* ReadModel
+  const active = yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix })
+  const here = yield* leases.take(active.map(({ ownerId }) => ownerId))
+  yield* resume(active.filter(({ ownerId }) => here.has(ownerId)))
+})
+
+/** The same for owners of a process that has ended, which may have been at work to the last moment. */
+const resumeTakenOver = Effect.fnUntraced(function*(owners: ReadonlyArray<OwnerId>) {
+  const log = yield* EventLog
+  const projections = yield* Projections
+  const readModel = yield* ReadModel
+  yield* Effect.logWarning(`${owners.length} owners were taken over from a server that has ended`)
+  const taken = new Set(owners)
+  const active = yield* log.head.pipe(
+    Effect.tap((head) => projections.awaitPosition(head)),
+    Effect.andThen(readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix })),
+    Effect.tapError((error) => Effect.logWarning("What was taken over does not go on yet", error)),
+    Effect.retry(Schedule.spaced("1 second"))
+  )
+  yield* resume(active.filter(({ ownerId }) => taken.has(ownerId)))
+})
+
 /** The whole runtime on a migrated database, without a server. */
 export const layerRuntime = (options: {
   /** What this process is called in the log. */
   readonly node: string
   readonly reconcile?: Duration.Input
-  /** Whether directives that the log holds go on here; otherwise only those do that are asked for. */
-  readonly resume?: boolean
-}) =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    if (options.resume ?? true) {
-      const readModel = yield* ReadModel
-      yield* resume(yield* readModel.activeDirectives({ exceptOwnerPrefix: runOwnerPrefix }))
+  /**
+   * Whether this is one of several processes that divide all owners among them, and goes on with what the log holds of
+   * those that it gets. Otherwise only what is asked for happens here, and nobody else may be asked for it.
+   */
+  readonly shared?: boolean
+}) => {
+  const shared = options.shared ?? true
+  return Layer.effectDiscard(Effect.gen(function*() {
+    if (shared) {
+      const { takenOver } = yield* Leases
+      yield* resumeAll
+      yield* Effect.forkScoped(Stream.runForEach(takenOver, resumeTakenOver))
     }
     yield* reconcile(options.reconcile ?? reconcileDefault)
   })).pipe(
-    Layer.provideMerge(layerActors),
+    Layer.provideMerge(layerActors.pipe(Layer.provide(FencedLog.layer))),
     Layer.provideMerge(layerTaskDirectory),
+    Layer.provideMerge(shared ? PostgresLeases.layer({ node: options.node }) : Layer.empty),
     Layer.provideMerge(layerStore),
     Layer.provide(Layer.succeed(NodeName)(options.node))
   )
+}
 
 const reconcileDefault = "15 seconds"
 

@@ -11,6 +11,7 @@ import { Daemons, type Session } from "./Daemons.ts"
 import { Directives, failAbandoned } from "./DirectiveActor.ts"
 import type { Behaviour } from "./internal/loop.ts"
 import type { ActorUnavailable } from "./internal/mailbox.ts"
+import { Leases, requireHere } from "./Leases.ts"
 import type { Parked } from "./Supervisor.ts"
 import { Supervisor } from "./SupervisorActor.ts"
 
@@ -37,6 +38,7 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
       const daemons = yield* Daemons
       const directives = yield* Directives
       const policy = yield* DaemonPolicy
+      const leases = yield* Leases
       const codec = codecFor(policy)
       const scope = yield* Effect.scope
 
@@ -87,7 +89,7 @@ export class DaemonRegistries extends Context.Service<DaemonRegistries, {
       const actor = (ownerId: OwnerId) => {
         const behaviour = behaviours.get(ownerId) ?? behaviourOf(ownerId)
         behaviours.set(ownerId, behaviour)
-        return supervisor.actor(streamOf(ownerId), behaviour)
+        return Effect.andThen(requireHere(leases, ownerId), supervisor.actor(streamOf(ownerId), behaviour))
       }
       const ask = Effect.fn("DaemonRegistries.ask")(function*(ownerId: OwnerId, command: Rules.Command) {
         const ref = yield* actor(ownerId)

@@ -8,7 +8,7 @@ import { Context, Effect, HashMap, Layer, Option, Stream } from "effect"
 import { spawnTask } from "../daemon/spawnTask.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import { EventLog, type EventLogError, type StoredEvent } from "../events/EventLog.ts"
-import type { DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
+import { DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
 import type { UnreadableEvent } from "../events/Unreadable.ts"
 import { Daemons, type Delivery, type Held, type Place } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
@@ -18,6 +18,7 @@ import { currentHandOver, type HandOver, isOpen, stepOf, taskOf } from "./Direct
 import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
 import type { Behaviour, Self } from "./internal/loop.ts"
 import { type About, ActorUnavailable, type Answered } from "./internal/mailbox.ts"
+import { Leases, requireHere } from "./Leases.ts"
 import type { Parked } from "./Supervisor.ts"
 import { Supervisor } from "./SupervisorActor.ts"
 
@@ -65,6 +66,7 @@ export class Directives extends Context.Service<Directives, {
       const supervisor = yield* Supervisor
       const daemons = yield* Daemons
       const policy = yield* DirectivePolicy
+      const leases = yield* Leases
       // What this process knows of the directives that ran in it, some 100 bytes for each and for each of their tasks.
       const owners = new Map<DirectiveId, OwnerId>()
       const tasks = new Map<TaskId, KnownTask>()
@@ -120,7 +122,16 @@ export class Directives extends Context.Service<Directives, {
         }
       }
 
-      const actor = (directiveId: DirectiveId) => supervisor.actor(Directive.streamOf(directiveId), behaviour)
+      const actor = (directiveId: DirectiveId) => {
+        const started = supervisor.actor(Directive.streamOf(directiveId), behaviour)
+        return leases.fence === undefined ? started : Effect.andThen(here(directiveId), started)
+      }
+
+      /** Goes on for a directive whose owner is here. A new one has nobody yet. */
+      const here = Effect.fnUntraced(function*(directiveId: DirectiveId) {
+        const ownerId = yield* ownerOf(directiveId)
+        if (ownerId !== undefined) yield* requireHere(leases, ownerId)
+      })
 
       /** Whether there is such a directive: an id that names nothing starts no actor, and leaves nothing in the log. */
       const exists = (directiveId: DirectiveId) =>
@@ -159,6 +170,13 @@ export class Directives extends Context.Service<Directives, {
           if (command._tag !== "CreateDirective" && !(yield* exists(directiveId))) {
             return yield* new DirectiveNotFound({ directiveId })
           }
+          if (leases.fence !== undefined) {
+            // Before anything is said of where it is: another owner's is not there, wherever it is.
+            if (command._tag === "CreateDirective") yield* requireHere(leases, command.ownerId)
+            else if (options?.ownerId !== undefined && (yield* ownerOf(directiveId)) !== options.ownerId) {
+              return yield* new DirectiveNotFound({ directiveId })
+            }
+          }
           let wasParked = false
           const ref = yield* actor(directiveId).pipe(Effect.catch((refusal) => {
             wasParked = refusal.parked !== undefined
@@ -180,7 +198,10 @@ export class Directives extends Context.Service<Directives, {
 
       // Nobody else would think of those that have nothing under way.
       yield* Effect.forkScoped(
-        supervisor.restartScheduled(Directive.streamOf(""), (address) => supervisor.actor(address, behaviour))
+        supervisor.restartScheduled(
+          Directive.streamOf(""),
+          (address) => actor(DirectiveId.make(address.slice(Directive.streamOf("").length)))
+        )
       )
 
       return Directives.of({

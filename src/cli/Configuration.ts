@@ -5,6 +5,7 @@ import { defaultPolicy as daemonPolicy } from "../actors/DaemonRegistry.ts"
 import { DaemonPolicy } from "../actors/DaemonRegistryActor.ts"
 import { defaultPolicy } from "../actors/Directive.ts"
 import { DirectivePolicy } from "../actors/DirectiveActor.ts"
+import { defaultTimes as leaseTimes, LeaseTimes } from "../actors/Leases.ts"
 import { HeartbeatMillis } from "../daemon/Protocol.ts"
 import * as Database from "../postgres/Database.ts"
 import { RequestsPerSecond } from "../server/RateLimit.ts"
@@ -36,6 +37,11 @@ export const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false),
   Flag.withDescription("Print JSON on standard output: one document, or one a line where it streams")
 )
+
+/** It is part of the name of a stream. */
+const nodeCharsMax = 200
+
+const isHttpUrl = (url: string): boolean => URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol)
 
 const isPostgresUrl = (url: string): boolean =>
   URL.canParse(url) && ["postgres:", "postgresql:"].includes(new URL(url).protocol)
@@ -81,6 +87,38 @@ export const addressFlags = {
     Flag.withDefault(7420),
     Flag.withDescription("The port to listen on, 0 for any that is free; 7420 if unset (MAKIMA_PORT)")
   )
+}
+
+/** What a server is to the others on its database. */
+export const nodeFlags = {
+  node: Flag.String("node").pipe(
+    Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_NODE")),
+    Flag.withSchema(Schema.NonEmptyString.check(Schema.isMaxLength(nodeCharsMax))),
+    Flag.optional,
+    Flag.withDescription("The name of this server among those on its database; host:port if unset (MAKIMA_NODE)")
+  ),
+  advertiseUrl: Flag.String("advertise-url").pipe(
+    Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_ADVERTISE_URL")),
+    Flag.filter(isHttpUrl, (url) => `it, or MAKIMA_ADVERTISE_URL, is not a URL like http://host:7420: ${url}`),
+    Flag.optional,
+    Flag.withDescription("Where the other servers reach this one; its own address if unset (MAKIMA_ADVERTISE_URL)")
+  ),
+  lease: seconds(
+    "lease-seconds",
+    leaseTimes.ttlMillis / 1000,
+    "How long a server may stand still before the others take over from it"
+  )
+}
+
+/** In proportion to the default: all servers on a database have to agree on it. */
+export const layerLeaseTimes = ({ lease }: { readonly lease: number }) => {
+  const scale = (lease * 1000) / leaseTimes.ttlMillis
+  const { killedMillis, renewMillis, ttlMillis } = leaseTimes
+  return Layer.succeed(LeaseTimes)({
+    renewMillis: Math.ceil(renewMillis * scale),
+    killedMillis: Math.ceil(killedMillis * scale),
+    ttlMillis: Math.ceil(ttlMillis * scale)
+  })
 }
 
 /** Server and daemons have to agree on it. */

@@ -58,7 +58,7 @@ export const run = Command.make(
     const ownerId = OwnerId.make(`${runOwnerPrefix}${yield* randomId}`)
     const server = HttpServer.layer({ host: "127.0.0.1", port: 0 }, DaemonEndpoint.layer).pipe(
       Layer.provideMerge(
-        layerRuntime({ node: ownerId, reconcile: Configuration.reconcileOf(input), resume: false })
+        layerRuntime({ node: ownerId, reconcile: Configuration.reconcileOf(input), shared: false })
       ),
       Layer.provide(Configuration.layerDatabase(input)),
       Layer.provideMerge(Configuration.layerPolicies(input))

@@ -1,6 +1,7 @@
 /** `makima serve`: the runtime behind its HTTP API and daemon endpoint, until it is stopped. */
-import { Console, Effect, Layer } from "effect"
+import { Console, Context, Effect, Layer, Option } from "effect"
 import { Command } from "effect/cli"
+import { Leases } from "../actors/Leases.ts"
 import * as DaemonEndpoint from "../daemon/DaemonEndpoint.ts"
 import { layerRuntime } from "../Makima.ts"
 import * as HttpServer from "../server/HttpServer.ts"
@@ -9,20 +10,37 @@ import * as Configuration from "./Configuration.ts"
 const flags = {
   json: Configuration.json,
   ...Configuration.addressFlags,
+  ...Configuration.nodeFlags,
   ...Configuration.storeFlags,
   ...Configuration.policyFlags
 }
 
 export const serve = Command.make("serve", flags, (input) => {
-  const server = HttpServer.layer(input, DaemonEndpoint.layer).pipe(
-    Layer.provideMerge(
-      layerRuntime({ node: `${input.host}:${input.port}`, reconcile: Configuration.reconcileOf(input) })
-    ),
-    Layer.provide([Configuration.layerDatabase(input), Configuration.layerPolicies(input)])
-  )
+  const { advertiseUrl, host, json } = input
+  const node = Option.getOrElse(input.node, () => `${host}:${input.port}`)
+  const serverAt = (port: number) =>
+    HttpServer.layer({ host, port }, DaemonEndpoint.layer).pipe(
+      Layer.provideMerge(layerRuntime({ node, reconcile: Configuration.reconcileOf(input) })),
+      Layer.provide([
+        Configuration.layerDatabase(input),
+        Configuration.layerPolicies(input),
+        Configuration.layerLeaseTimes(input)
+      ])
+    )
+
+  /** Serves for as long as this process has its lease, and says at which port. */
+  const life = Effect.fnUntraced(function*(port: number, isFirst: boolean) {
+    const server = yield* Layer.build(serverAt(port))
+    const url = yield* Effect.provide(HttpServer.url, server)
+    const leases = Context.get(server, Leases)
+    yield* leases.advertise(Option.getOrElse(advertiseUrl, () => url))
+    if (isFirst) yield* Console.log(json ? JSON.stringify({ url }) : `makima serves at ${url} (docs at ${url}/docs)`)
+    yield* Effect.logWarning(`${yield* leases.lost}; it drops all that it was doing and starts anew`)
+    return Number(new URL(url).port)
+  }, Effect.scoped)
+
   return Effect.gen(function*() {
-    const url = yield* HttpServer.url
-    yield* Console.log(input.json ? JSON.stringify({ url }) : `makima serves at ${url} (docs at ${url}/docs)`)
-    return yield* Effect.never
-  }).pipe(Effect.provide(server), Effect.provide(Configuration.layerLogs("Info")))
+    let port = yield* life(input.port, true)
+    while (true) port = yield* life(port, false)
+  }).pipe(Effect.provide(Configuration.layerLogs("Info")))
 }).pipe(Command.withDescription("Serve directives to clients and daemons"))

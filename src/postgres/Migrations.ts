@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
+import { createLeases } from "../actors/internal/leasesSchema.ts"
 import { createAnswersIndex, createEventLog } from "../events/internal/eventLogSchema.ts"
 import { createSnapshots } from "../events/internal/snapshotsSchema.ts"
 import { createProjections } from "../projections/internal/readModelSchema.ts"
@@ -13,7 +14,8 @@ const migrations = {
   "0002_read_models": createProjections,
   "0003_api_keys": createApiKeys,
   "0005_snapshots": createSnapshots,
-  "0006_answers": createAnswersIndex
+  "0006_answers": createAnswersIndex,
+  "0007_leases": createLeases
 }
 
 const migrate = Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "makima_migrations" })

@@ -9,6 +9,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { createServer } from "node:http"
 import { Api } from "./Api.ts"
+import { Forwarding } from "./Forwarding.ts"
 import { layerAuthorization } from "./internal/authorization.ts"
 import { layerHandlers } from "./internal/handlers.ts"
 import { layerFallback, layerProblems } from "./internal/problems.ts"
@@ -28,7 +29,7 @@ export const routes = Layer.mergeAll(
 ).pipe(
   Layer.provide(layerHandlers),
   Layer.provide([layerProblems, layerAuthorization]),
-  Layer.provide([RateLimit.layer, NodeCrypto.layerSecureRandom])
+  Layer.provide([RateLimit.layer, Forwarding.layer, NodeCrypto.layerSecureRandom])
 )
 
 const closeMillisMax = 1_000

@@ -1,8 +1,10 @@
 /** Whose request it is, and whether the key has requests left. */
 import { Effect, Layer, Option, Redacted } from "effect"
+import { HttpServerRequest } from "effect/http"
 import { Authorization, CurrentOwner } from "../Api.ts"
 import { Unauthorized } from "../ApiError.ts"
 import { ApiKeys } from "../ApiKeys.ts"
+import { Forwarding } from "../Forwarding.ts"
 import { RateLimit } from "../RateLimit.ts"
 import { errorResponse } from "./problems.ts"
 import { refuse } from "./rejections.ts"
@@ -17,6 +19,7 @@ export const layerAuthorization = Layer.effect(
   Effect.gen(function*() {
     const keys = yield* ApiKeys
     const limit = yield* RateLimit
+    const forwarding = yield* Forwarding
     return Authorization.of({
       apiKey: Effect.fnUntraced(function*(httpEffect, { credential }) {
         const key = Redacted.value(credential)
@@ -25,7 +28,9 @@ export const layerAuthorization = Layer.effect(
         if (Option.isNone(ownerId)) return yield* Effect.fail(wrongKey)
         const waitMillis = yield* limit.take(key)
         if (waitMillis > 0) return tooManyRequests(waitMillis)
-        return yield* Effect.provideService(httpEffect, CurrentOwner, ownerId.value)
+        const request = yield* HttpServerRequest.HttpServerRequest
+        const here = Effect.provideService(httpEffect, CurrentOwner, ownerId.value)
+        return yield* forwarding.answer(request, ownerId.value, here)
       })
     })
   })
