@@ -4,15 +4,27 @@
  * Whatever is wrong with a frame gets an `error` frame and changes nothing. What right frames mean is in
  * `DaemonSession.ts`.
  */
+import { NodeSocket } from "@effect/platform-node"
 import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Redacted, Result, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
 import type { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import type { Daemons } from "../actors/Daemons.ts"
 import type { Directives } from "../actors/DirectiveActor.ts"
+import { Leases, LeaseTimes, type Location } from "../actors/Leases.ts"
+import type { OwnerId } from "../events/Ids.ts"
 import { ApiKeys } from "../server/ApiKeys.ts"
+import { forwardedHeader, moved } from "../server/Forwarding.ts"
 import { type DaemonSession, make } from "./DaemonSession.ts"
-import { Authenticate, DaemonFrame, frameBytesMax, HeartbeatMillis, missedHeartbeatsMax, ServerFrame } from "./Protocol.ts"
+import { goingAway, open, type Relay } from "./internal/relay.ts"
+import {
+  Authenticate,
+  DaemonFrame,
+  frameBytesMax,
+  HeartbeatMillis,
+  missedHeartbeatsMax,
+  ServerFrame
+} from "./Protocol.ts"
 import type { TaskOutput } from "./TaskOutput.ts"
 
 /** The bounds of a connection. */
@@ -29,16 +41,19 @@ const decodeAuthenticate = Schema.decodeUnknownResult(Schema.fromJsonString(Auth
 const decodeFrame = Schema.decodeUnknownResult(Schema.fromJsonString(DaemonFrame))
 const decodeTyped = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ type: Schema.String })))
 
-export const layer = Layer.effectDiscard(Effect.gen(function*() {
+const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
   const router = yield* HttpRouter.HttpRouter
   const keys = yield* ApiKeys
   const limits = yield* EndpointLimits
+  const leases = yield* Leases
+  const { renewMillis } = yield* LeaseTimes
+  const makeSocket = yield* Socket.WebSocketConstructor
   const silenceMillisMax = missedHeartbeatsMax * (yield* HeartbeatMillis)
   // Sessions go on handling what was said when their connection has ended, so they live as long as the server.
   const services = yield* Effect.context<Daemons | DaemonRegistries | Directives | TaskOutput>()
   const serverScope = yield* Effect.scope
 
-  const serve = Effect.fnUntraced(function*(socket: Socket.Socket) {
+  const serve = Effect.fnUntraced(function*(socket: Socket.Socket, isPassedOn: boolean) {
     const pull = yield* Socket.readerBytes(socket)
     const writer = yield* socket.writer
     const send = (frame: ServerFrame) =>
@@ -52,6 +67,7 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
     })
 
     let session: DaemonSession | undefined
+    let relay: Relay | undefined
     let second = 0
     let framesInSecond = 0
 
@@ -63,6 +79,8 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
       const { acknowledgements = false, apiKey, hostname, machineId, maxConcurrentTasks } = frame.success
       const ownerId = yield* keys.verify(Redacted.make(apiKey))
       if (Option.isNone(ownerId)) return yield* hangUp("unauthorized", "The API key was not accepted")
+      const location = yield* leases.locate(ownerId.value)
+      if (location._tag === "Elsewhere") return yield* passOn(ownerId.value, location, text)
       const close = hangUp("replaced", "Another connection of this machine has taken the place of this one")
       const daemon = { ownerId: ownerId.value, machineId, hostname, maxConcurrentTasks, acknowledgements }
       session = yield* make({ ...daemon, send, close }).pipe(
@@ -70,6 +88,31 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
         Effect.provideService(Scope.Scope, serverScope)
       )
       yield* session.begin
+    })
+
+    /** Passes everything on to the server that has the owner, once: from then on, the connection is between those two. */
+    const passOn = Effect.fnUntraced(function*(ownerId: OwnerId, { node, url }: Elsewhere, first: string) {
+      if (url === undefined || isPassedOn) return yield* hangUp("unavailable", `${node} has this owner`)
+      const end = (event: Socket.CloseEvent) =>
+        Effect.andThen(
+          Effect.ignore(writer.write(event)),
+          Deferred.succeed(closed, event.reason ?? `code ${event.code}`)
+        )
+      const gone = Effect.as(
+        moved(leases, ownerId, node, renewMillis),
+        new Socket.CloseEvent(goingAway, "it has ended")
+      )
+      relay = yield* Effect.raceFirst(
+        open(url, writer.write),
+        Effect.flatMap(gone, end).pipe(Effect.as(undefined))
+      ).pipe(
+        Effect.provideService(Socket.WebSocketConstructor, makeSocket),
+        Effect.catchTag("SocketError", () => hangUp("unavailable", `${node} has this owner and cannot be reached`)),
+        Effect.map((opened) => opened ?? undefined)
+      )
+      if (relay === undefined) return
+      yield* Effect.forkScoped(Effect.flatMap(Effect.raceFirst(relay.ended, gone), end))
+      yield* relay.send(first)
     })
 
     const take = Effect.fnUntraced(function*(bytes: Uint8Array) {
@@ -83,6 +126,7 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
         return yield* complain("frame_too_large", `A frame has ${bytes.length} bytes; ${frameBytesMax} is the most`)
       }
       const text = new TextDecoder().decode(bytes)
+      if (relay !== undefined) return yield* relay.send(text)
       if (session === undefined) return yield* authenticate(text)
       const frame = decodeFrame(text)
       if (Result.isSuccess(frame)) return yield* session.receive(frame.success)
@@ -95,7 +139,7 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
       while (true) {
         // Frames that are something else do not put the first one off.
         const left = authenticateBy - (yield* Clock.currentTimeMillis)
-        const wait = session === undefined ? Math.max(0, left) : silenceMillisMax
+        const wait = session === undefined && relay === undefined ? Math.max(0, left) : silenceMillisMax
         for (const bytes of yield* Effect.timeout(pull, wait)) {
           // What comes behind a frame that closed the connection is not taken.
           if (!(yield* Deferred.isDone(closed))) yield* take(bytes)
@@ -111,7 +155,8 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
           ),
         // The daemon comes back, and the keys and its registry may then be there again.
         ApiKeysError: (error) => Effect.as(hangUp("unavailable", error.message), error.message),
-        ActorUnavailable: (error) => Effect.as(hangUp("unavailable", error.message), error.message)
+        ActorUnavailable: (error) => Effect.as(hangUp("unavailable", error.message), error.message),
+        LeaseUnknown: (error) => Effect.as(hangUp("unavailable", error.message), error.message)
       })
     )
     yield* Effect.raceFirst(listen, Deferred.await(closed)).pipe(
@@ -126,7 +171,7 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
     Effect.fnUntraced(
       function*(request) {
         const socket = yield* request.upgrade
-        yield* Effect.scoped(serve(socket)).pipe(
+        yield* Effect.scoped(serve(socket, forwardedHeader in request.headers)).pipe(
           Effect.catch((error) => Effect.logDebug("A daemon's connection failed", error))
         )
         return HttpServerResponse.empty()
@@ -144,6 +189,10 @@ export const layer = Layer.effectDiscard(Effect.gen(function*() {
     )
   )
 }))
+
+export const layer = layerRoute.pipe(Layer.provide(NodeSocket.layerWebSocketConstructor))
+
+type Elsewhere = Extract<Location, { readonly _tag: "Elsewhere" }>
 
 /** The WebSocket close code (RFC 6455, 7.4.1) for a peer that does not keep to the rules. */
 const policyViolation = 1008

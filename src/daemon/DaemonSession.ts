@@ -11,6 +11,7 @@ import { type Assignment, Daemons, type Session } from "../actors/Daemons.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
 import type { Report } from "../actors/DirectiveCommand.ts"
 import type { ActorUnavailable } from "../actors/internal/mailbox.ts"
+import { Leases } from "../actors/Leases.ts"
 import { daemonIdOf, type DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
 import type { DaemonFrame, ReportedStatus, ServerFrame } from "./Protocol.ts"
 import { TaskOutput } from "./TaskOutput.ts"
@@ -72,7 +73,10 @@ export const make = Effect.fnUntraced(function*(
   // Of its own, so that a server does not keep something of every connection there ever was.
   const scope = yield* Scope.fork(serverScope)
   const reports = yield* Scope.provide(FiberSet.make(), scope)
-  const { hostname, machineId, maxConcurrentTasks, ownerId, send } = connection
+  const { hostname, machineId, maxConcurrentTasks, ownerId } = connection
+  const { isValid, valid } = yield* Leases
+  // Who may have lost the daemon to another process tells it nothing.
+  const send: Connection["send"] = (frame) => Effect.andThen(valid, connection.send(frame))
   const daemonId = daemonIdOf(ownerId, machineId)
   const session: Session = { daemonId, ownerId, hostname, maxConcurrentTasks, send, close: connection.close }
 
@@ -244,7 +248,8 @@ export const make = Effect.fnUntraced(function*(
     }),
     receive: Effect.fnUntraced(function*(frame) {
       // At once: the daemon asks whether this process is here, not whether the log is.
-      if (acknowledges && frame.type === "heartbeat") yield* send({ type: "heartbeat" })
+      // One that may have lost its owners says nothing, and does not wait either.
+      if (acknowledges && frame.type === "heartbeat" && isValid()) yield* send({ type: "heartbeat" })
       yield* Queue.offer(frames, frame)
     }),
     end: Effect.fnUntraced(function*(reason) {
