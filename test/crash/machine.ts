@@ -80,7 +80,7 @@ export const makeMachine = Effect.fnUntraced(function*({ agent, machineId, maxCo
     yield* session.begin
     const listed = () => [...new Set([...running.keys(), ...outbox.finals().map(({ taskId }) => taskId)])]
     const heartbeat = Effect.suspend(() => session.receive({ type: "heartbeat", activeTasks: listed() }))
-    const sendAll = Effect.suspend(() => Effect.forEach(outbox.take(0), session.receive, { discard: true }))
+    const sendAll = Effect.suspend(() => Effect.forEach(outbox.take(0, false), session.receive, { discard: true }))
     outbox.recall(0)
     yield* heartbeat
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(outbox.ready, sendAll)))
