@@ -81,9 +81,12 @@ const patient = <A, R>(call: Effect.Effect<A, ClientError, R>) =>
       )
     )
     return yield* inTask
-      ? Effect.retry(call, { while: ({ code }) => code === "NoConnection", schedule: reconnecting })
+      ? Effect.retry(call, { while: ({ code }) => passing.has(code), schedule: reconnecting })
       : call
   })
+
+/** What is so while a server starts, or its database is away, and will not stay so. */
+const passing: ReadonlySet<string> = new Set(["NoConnection", "NoAnswer", "StorageUnavailable", "ActorUnavailable"])
 
 const reconnecting = Schedule.max([
   Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("5 seconds")]),

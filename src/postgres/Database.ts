@@ -29,7 +29,14 @@ export const layerClient = (config: PgClient.PgPoolConfig): Layer.Layer<Database
 
 /** The same for a database that somebody else brings up to date. */
 export const layerUnmigrated = (config: PgClient.PgPoolConfig): Layer.Layer<Database, SqlError> =>
-  PgClient.layer({ maxConnections: 10, applicationName: "makima", maxMessageSize: messageBytesMax, ...config })
+  PgClient.layer({
+    maxConnections: 10,
+    applicationName: "makima",
+    maxMessageSize: messageBytesMax,
+    // A machine that is gone says nothing: this is how that is noticed while an answer is awaited.
+    keepAlive: "5 seconds",
+    ...config
+  })
 
 /** Of one row as it comes: the largest event, with room for what PostgreSQL and the protocol add. */
 const messageBytesMax = 64 * 1024 * 1024

@@ -8,6 +8,7 @@ import { Supervisor } from "../../src/actors/SupervisorActor.ts"
 import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import { OwnerId } from "../../src/events/Ids.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
+import type { Database } from "../../src/postgres/Database.ts"
 import { Projections } from "../../src/projections/Projections.ts"
 import { ReadModel } from "../../src/projections/ReadModel.ts"
 import { ApiKeys } from "../../src/server/ApiKeys.ts"
@@ -30,18 +31,26 @@ const layerKeys = Layer.effect(
   })
 )
 
+const layerStoreOn = <E, R>(database: Layer.Layer<Database, E, R>) =>
+  Layer.mergeAll(Projections.layer, layerKeys).pipe(
+    Layer.provideMerge(Layer.mergeAll(PostgresEventLog.layer, ReadModel.layer, ApiKeys.layer)),
+    Layer.provideMerge(database),
+    Layer.provide(NodeCrypto.layerSecureRandom)
+  )
+
 /** Everything but actors. */
-export const layerWorld = Layer.mergeAll(Projections.layer, layerKeys).pipe(
-  Layer.provideMerge(Layer.mergeAll(PostgresEventLog.layer, ReadModel.layer, ApiKeys.layer)),
-  Layer.provideMerge(layerDatabase),
-  Layer.provide(NodeCrypto.layerSecureRandom)
+export const layerWorld = layerStoreOn(layerDatabase)
+
+const layerActors = DaemonRegistries.layer.pipe(
+  Layer.provideMerge(Directives.layer),
+  Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer))
 )
 
-export const layerRuntime = DaemonRegistries.layer.pipe(
-  Layer.provideMerge(Directives.layer),
-  Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer)),
-  Layer.provideMerge(layerWorld)
-)
+export const layerRuntime = Layer.provideMerge(layerActors, layerWorld)
+
+/** The same on a database that a test brings along. */
+export const layerRuntimeOn = <E, R>(database: Layer.Layer<Database, E, R>) =>
+  Layer.provideMerge(layerActors, layerStoreOn(database))
 
 export const layerServer = HttpServer.layer({ host: "127.0.0.1", port: 0 }, Layer.empty).pipe(
   Layer.provideMerge(layerRuntime),

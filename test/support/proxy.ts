@@ -1,6 +1,7 @@
 /**
  * Stands between a client and PostgreSQL, and cuts the connection that carries a certain text at a certain moment: before
- * the server has it, while the server is at work on it, or when it is committed and the client has yet to hear so.
+ * the server has it, while the server is at work on it, or when it is committed and the client has yet to hear so. It can
+ * also have the server be away: refuse everybody, or say nothing more to anybody, which looks like a cable that is out.
  */
 import { Deferred, Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -32,6 +33,7 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
   const place: Place = { host: directory, port: server.port }
   const sockets = new Set<Socket>()
   let cut: Cut | undefined
+  let isSilent = false
 
   const carry = (client: Socket) => {
     const upstream = createConnection(socketOf(server))
@@ -40,6 +42,7 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
     const sever = () => both.forEach((socket) => socket.destroy())
     for (const socket of both) {
       sockets.add(socket)
+      if (isSilent) socket.pause()
       socket.on("error", sever).on("close", () => {
         sockets.delete(socket)
         sever()
@@ -64,19 +67,38 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
     upstream.on("data", (chunk) => awaited === undefined ? client.write(chunk) : finish(awaited))
   }
 
-  yield* Effect.acquireRelease(
-    Effect.callback<ReturnType<typeof createServer>>((resume) => {
-      const listening = createServer(carry)
-      listening.listen(socketOf(place), () => resume(Effect.succeed(listening)))
-    }),
-    (listening) =>
-      Effect.callback<void>((resume) => {
-        listening.close(() => resume(Effect.void))
-        for (const socket of sockets) socket.destroy()
-      })
-  )
+  const listen = Effect.callback<ReturnType<typeof createServer>>((resume) => {
+    const listening = createServer(carry)
+    listening.listen(socketOf(place), () => resume(Effect.succeed(listening)))
+  })
+  const hangUp = (listening: ReturnType<typeof createServer>) =>
+    Effect.callback<void>((resume) => {
+      listening.close(() => resume(Effect.void))
+      for (const socket of sockets) socket.destroy()
+    })
+  let listening = yield* listen
+  yield* Effect.addFinalizer(() => hangUp(listening))
+
+  const say = (silent: boolean) =>
+    Effect.sync(() => {
+      isSilent = silent
+      for (const socket of sockets) {
+        if (silent) socket.pause()
+        else socket.resume()
+      }
+    })
   return {
     place,
+    /** Ends all connections and takes no new ones, while something is done. */
+    whileRefusing: <A, E, R>(use: Effect.Effect<A, E, R>) =>
+      Effect.acquireUseRelease(
+        Effect.suspend(() => hangUp(listening)),
+        () => use,
+        () => Effect.map(listen, (again) => void (listening = again))
+      ),
+    /** Takes connections, and says nothing on any of them, while something is done. What was said comes afterwards. */
+    whileSilent: <A, E, R>(use: Effect.Effect<A, E, R>) =>
+      Effect.acquireUseRelease(say(true), () => use, () => say(false)),
     /** Cuts the next connection that carries the text. The effect given waits until that has happened. */
     cut: (moment: Moment, text: string) =>
       Effect.map(Deferred.make<void>(), (done) => {

@@ -1,6 +1,7 @@
 /** The one fiber that commits: whatever waits when a commit ends goes into the next one. */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Cause, Deferred, Effect, Exit, Queue } from "effect"
+import { patiently } from "../../postgres/Patience.ts"
 import type { EventLog, RecordedEvent } from "../EventLog.ts"
 import { EventLogError, type StreamFenced } from "../EventLogError.ts"
 import { malformation, nameMalformation } from "./check.ts"
@@ -45,7 +46,7 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
     function*(group: ReadonlyArray<Pending.Pending>) {
       const encoded = Commit.encode(group)
       for (const pending of group) pending.sent = true
-      const [answer] = yield* sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters)
+      const [answer] = yield* patiently(sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters))
       const head = settle(encoded, answer!)
       if (head > 0) yield* onCommit(head)
     },

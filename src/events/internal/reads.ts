@@ -1,6 +1,7 @@
 /** How the event log is read from PostgreSQL: page after page, so that a slow reader holds no connection. */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Effect, Option, Stream } from "effect"
+import { patiently } from "../../postgres/Patience.ts"
 import * as Chain from "../Chain.ts"
 import type { EventLog, ReadOptions } from "../EventLog.ts"
 import type { EventLogError } from "../EventLogError.ts"
@@ -14,7 +15,7 @@ const pageRows = 1000
 type Page = (after: number, before: number, limit: number) => Effect.Effect<ReadonlyArray<LoggedEvent>, EventLogError>
 
 const rowsWhere = (sql: PgClient, method: string, where: string, values: ReadonlyArray<unknown>) =>
-  sql.unsafe<EventRow>(`SELECT * FROM events WHERE ${where}`, values).pipe(
+  patiently(sql.unsafe<EventRow>(`SELECT * FROM events WHERE ${where}`, values)).pipe(
     Effect.map(decodeRows),
     Effect.mapError(failure(method))
   )
@@ -24,7 +25,7 @@ export const pageAfter = (sql: PgClient) => (after: number) =>
   rowsWhere(sql, "subscribe", `position > $1 ORDER BY position LIMIT ${pageRows}`, [BigInt(after)])
 
 export const head = (sql: PgClient): Effect.Effect<number, EventLogError> =>
-  sql.unsafe<{ readonly head: bigint }>("SELECT coalesce(max(position), 0) AS head FROM events").pipe(
+  patiently(sql.unsafe<{ readonly head: bigint }>("SELECT coalesce(max(position), 0) AS head FROM events")).pipe(
     Effect.map((rows) => Number(rows[0]?.head ?? 0)),
     Effect.mapError(failure("head"))
   )
@@ -60,7 +61,7 @@ export const makeReads = (
       Effect.mapError(failure("truncate"))
     ),
   streamHead: (stream) =>
-    sql.unsafe<HeadRow>(streamHead, [stream]).pipe(
+    patiently(sql.unsafe<HeadRow>(streamHead, [stream])).pipe(
       Effect.map(([row]) => ({
         version: row?.version ?? 0,
         hash: row?.hash ? hex(row.hash) : Chain.start,

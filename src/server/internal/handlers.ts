@@ -7,9 +7,10 @@ import * as Directive from "../../actors/Directive.ts"
 import { Directives } from "../../actors/DirectiveActor.ts"
 import { MemoryNotFound } from "../../actors/DirectiveCommand.ts"
 import { TaskOutput } from "../../daemon/TaskOutput.ts"
-import { EventLog } from "../../events/EventLog.ts"
+import { EventLog, EventLogError } from "../../events/EventLog.ts"
 import { DirectiveId, directiveIdOf, type TaskId } from "../../events/Ids.ts"
 import type { LoggedEvent } from "../../events/Unreadable.ts"
+import { within } from "../../postgres/Patience.ts"
 import { Projections } from "../../projections/Projections.ts"
 import { ReadModel } from "../../projections/ReadModel.ts"
 import { stateAt } from "../../replay/StateAt.ts"
@@ -148,12 +149,17 @@ const daemons = HttpApiBuilder.group(Api, "daemons", (handlers) =>
     })
   }))
 
+/** Whoever asks wants to know now: a database that says nothing is not there. */
+const readyMillisMax = 1_000
+
+const silence = Effect.fail(new EventLogError({ method: "answer", cause: new Error("the database is silent") }))
+
 const system = HttpApiBuilder.group(Api, "system", (handlers) =>
   handlers.handleAll({
     health: () => Effect.succeed({ status: "ok" as const }),
     ready: () =>
       // Read models that stay behind for good make a server that looks well and answers with the past.
-      Projections.use(({ progress }) => progress).pipe(
+      within(readyMillisMax, Projections.use(({ progress }) => progress), silence).pipe(
         Effect.flatMap(({ head, stopped }) =>
           stopped === undefined ? Effect.succeed({ status: "ready" as const, position: head }) : Effect.fail(stopped)
         ),

@@ -1,10 +1,11 @@
 /** What is wrong with requests before any handler sees them: their parts, their size, their route. */
-import { Cause, Effect, type Layer } from "effect"
+import { Cause, Context, Effect, type Layer } from "effect"
 import * as ByteSize from "effect/ByteSize"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
 import type { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import { HttpServerError } from "effect/http/HttpServerError"
+import { within } from "../../postgres/Patience.ts"
 import { Problems } from "../Api.ts"
 import { type ApiError, BadRequest, type ErrorBody, NotFound, Unprocessable } from "../ApiError.ts"
 import { fieldName, findingOf } from "../Findings.ts"
@@ -75,12 +76,32 @@ const wrongContentType = errorResponse(400, {
   message: "The body is not JSON: it needs Content-Type: application/json"
 })
 
+/**
+ * How long an answer may take to begin, in milliseconds. Whoever asks again with the same idempotency key gets the answer
+ * that there may have been.
+ */
+export const AnswerMillisMax = Context.Reference<number>("makima-runtime/server/AnswerMillisMax", {
+  defaultValue: () => 10_000
+})
+
+const noAnswer = errorResponse(503, {
+  code: "NoAnswer",
+  message: "It took too long; a command may or may not have happened"
+})
+
+/** Nobody can say for how long, so it is soon. */
+const retryAfterSeconds = "1"
+
+/** The connection of a daemon is one request, for as long as it lasts. */
+const isUpgrade = ({ headers }: HttpServerRequest.HttpServerRequest) => "upgrade" in headers
+
 /** Gives every answer that no handler made the form that all errors have. */
 export const layerFallback: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRouter.middleware(
   (httpEffect) =>
-    HttpServerRequest.HttpServerRequest.use((request) => {
-      if (Number(request.headers["content-length"]) > bodyBytesMax) return Effect.succeed(bodyTooLarge)
-      return httpEffect.pipe(
+    Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      if (Number(request.headers["content-length"]) > bodyBytesMax) return bodyTooLarge
+      const answer = httpEffect.pipe(
         Effect.provideService(HttpServerRequest.MaxBodySize, ByteSize.bytes(bodyBytesMax)),
         Effect.catchCause((cause) => {
           const known = answerTo(request, Cause.squash(cause))
@@ -88,9 +109,14 @@ export const layerFallback: Layer.Layer<never, never, HttpRouter.HttpRouter> = H
           // Whoever asked is gone, or the server stops.
           if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
           return Effect.as(Effect.logError(`${request.method} ${request.url} failed`, cause), ourBug)
-        }),
-        Effect.map((response) => response.status === 415 ? wrongContentType : response)
+        })
       )
+      if (isUpgrade(request)) return yield* answer
+      const response = yield* within(yield* AnswerMillisMax, answer, Effect.succeed(noAnswer))
+      if (response.status === 415) return wrongContentType
+      return response.status === 503
+        ? HttpServerResponse.setHeader(response, "retry-after", retryAfterSeconds)
+        : response
     }),
   { global: true }
 )
