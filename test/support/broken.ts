@@ -2,7 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import { Supervisor } from "../../src/actors/SupervisorActor.ts"
 
-export type Place = "decide" | "evolve" | "react" | "recovered"
+export type Place = "decide" | "evolve" | "react"
 
 /** Where actors are broken, by address. A test may mend them. */
 export class Broken extends Context.Service<Broken, Map<string, Place>>()("test/Broken") {}
@@ -23,6 +23,8 @@ export const layerSupervisor = Layer.effect(
         ...behaviour,
         decide: (...args) => {
           check("decide")
+          // Rules fold what they decide.
+          check("evolve")
           return behaviour.decide(...args)
         },
         evolve: (...args) => {
@@ -33,11 +35,7 @@ export const layerSupervisor = Layer.effect(
           Effect.suspend(() => {
             check("react")
             return behaviour.react(...args)
-          }),
-        recovered: (...args) => {
-          check("recovered")
-          return behaviour.recovered(...args)
-        }
+          })
       })
     }
     return { ...supervisor, actor }
