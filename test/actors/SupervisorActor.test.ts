@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
+import * as Directive from "../../src/actors/Directive.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
 import { defaultPolicy } from "../../src/actors/Supervisor.ts"
 import { Supervisor } from "../../src/actors/SupervisorActor.ts"
@@ -286,17 +287,23 @@ describe("SupervisorActor", () => {
       yield* Fiber.join(closing)
     }).pipe(Effect.provide(ControlledLog.layer)))
 
-  it.effect("leaves no actor behind for a directive that does not exist", () =>
+  it.effect("starts nothing and writes nothing for a directive that does not exist", () =>
     Effect.gen(function*() {
+      const log = yield* EventLog
       const supervisor = yield* Supervisor
       const directives = yield* Directives
       for (const options of [{}, { ownerId: OwnerId.make("ada") }]) {
-        const error = yield* Effect.flip(directives.ask(directiveId, { _tag: "PauseDirective" }, options))
-        assert.strictEqual(error._tag, "DirectiveNotFound")
-        assert.deepStrictEqual(yield* supervisor.running, [])
+        for (const command of [{ _tag: "PauseDirective" }, { _tag: "ResumeDirective" }, { _tag: "Wake" }] as const) {
+          const error = yield* Effect.flip(directives.ask(directiveId, command, options))
+          assert.strictEqual(error._tag, "DirectiveNotFound")
+        }
       }
       yield* directives.resume(directiveId)
+      assert.strictEqual(yield* directives.reconcile, 0)
+      yield* settle
       assert.deepStrictEqual(yield* supervisor.running, [])
+      assert.strictEqual(yield* log.head, 0)
+      assert.strictEqual((yield* log.streamHead(Directive.streamOf(directiveId))).epoch, 0)
     }).pipe(Effect.provide(
       DaemonRegistries.layer.pipe(
         Layer.provideMerge(Directives.layer),

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
+import { defaultPolicy } from "../../src/actors/DaemonRegistry.ts"
+import { DaemonRegistries, streamOf } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
 import type { DirectiveCommand } from "../../src/actors/DirectiveCommand.ts"
@@ -223,6 +224,32 @@ const suite = (name: string, layer: Layer.Layer<EventLog, unknown>) =>
         assert.strictEqual((yield* ask({ _tag: "Wake" })).answer.status, "idle")
       }).pipe(Effect.provide(actors.pipe(Layer.provideMerge(layerWatched), Layer.provideMerge(layer)))))
   })
+
+describe("The registry of an owner's daemons", () => {
+  it.effect("leaves the memory when all are lost, and comes back with the next that connects", () =>
+    Effect.gen(function*() {
+      const { saved } = yield* Watch
+      const registries = yield* DaemonRegistries
+      const address = streamOf(ownerId)
+      const daemon = yield* connectDaemon(ownerId, "one")
+      yield* TestClock.adjust(2 * long)
+      assert.include(yield* running, address)
+      yield* daemon.disconnect
+      // It is suspect, and then lost.
+      yield* TestClock.adjust(defaultPolicy.graceMillis)
+      assert.include(yield* running, address)
+      yield* TestClock.adjust(long)
+      assert.notInclude(yield* running, address)
+      assert.strictEqual(yield* Queue.take(saved), 3)
+      yield* registries.reconcile
+      assert.notInclude(yield* running, address)
+      yield* connectDaemon(ownerId, "two")
+      assert.include(yield* running, address)
+      const log = yield* EventLog
+      const told = yield* Stream.runCollect(Stream.map(log.read(address), ({ event }) => event._tag))
+      assert.deepStrictEqual(told, ["DaemonConnected", "DaemonSuspected", "DaemonLost", "DaemonConnected"])
+    }).pipe(Effect.provide(actors.pipe(Layer.provideMerge(layerWatched), Layer.provideMerge(memory)))))
+})
 
 describe("A daemon that comes back", () => {
   it.effect("is told that a task has ended long ago, also one of a directive that was passivated", () =>
