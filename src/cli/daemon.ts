@@ -4,8 +4,9 @@ import { Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { hostname } from "node:os"
 import * as LocalDaemon from "../daemon/LocalDaemon.ts"
+import { makeFolders } from "../postgres/Folders.ts"
 import { heartbeatFlag, layerHeartbeat, layerLogs, storeFlags } from "./Configuration.ts"
-import { UsageError } from "./Failure.ts"
+import { CommandFailed, UsageError } from "./Failure.ts"
 import { makimaCommand } from "./invocation.ts"
 import { remoteFlags } from "./Remote.ts"
 
@@ -61,7 +62,12 @@ const machineIdIn = Effect.fnUntraced(function*(workDir: string) {
   const known = yield* Effect.option(fs.readFileString(file))
   if (Option.isSome(known) && known.value.trim() !== "") return known.value.trim()
   const id = yield* Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4())
-  yield* fs.makeDirectory(workDir, { recursive: true })
+  yield* Effect.try({
+    try: () => makeFolders(workDir),
+    catch: (cause) => new CommandFailed({ message: `${workDir} cannot be made: ${problemOf(cause)}` })
+  })
   yield* fs.writeFileString(file, `${id}\n`)
   return id
 })
+
+const problemOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)

@@ -155,6 +155,18 @@ describe("makima serve", { timeout: patience }, () => {
       () => ({}),
       /ECONNREFUSED/
     ],
+    [
+      "a data directory that cannot be made",
+      ["serve", "--data-dir", "/proc/x"],
+      () => ({}),
+      /\/proc\/x.* cannot be made/
+    ],
+    [
+      "a daemon's directory that cannot be made",
+      ["daemon", "--agent", "true", "--data-dir", "/proc/x"],
+      () => alice,
+      /\/proc\/x.* cannot be made/
+    ],
     ["a key that is not there", ["keys", "revoke", "nothing"], () => database(), /there is no key nothing/]
   ])("answers %s with one line", async (_, args, env, says) => {
     const { status, stderr, stdout } = await makimaHere(

@@ -4,7 +4,6 @@ import { spawn } from "node:child_process"
 import {
   chownSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -17,6 +16,7 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import { attempt, BundledPostgresError, useAnother } from "../BundledPostgresError.ts"
+import { makeFolders } from "../Folders.ts"
 import { type Account, accountForRoot, canEnter, isRoot, sharedFolder } from "./account.ts"
 import { findBinaries } from "./binaries.ts"
 
@@ -31,7 +31,7 @@ export const superuser = "makima"
 const majorVersion = "18"
 
 export const findOrCreate = Effect.fnUntraced(function*(directory: string) {
-  yield* attempt(directory, "cannot be made", () => mkdirSync(dirname(directory), { recursive: true }))
+  yield* attempt(directory, "cannot be made", () => makeFolders(dirname(directory)))
   if (existsSync(join(directory, "PG_VERSION"))) return yield* find(directory)
   const entries = yield* attempt(
     directory,
