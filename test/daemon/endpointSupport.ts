@@ -3,7 +3,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { Deferred, Effect, Layer, Option, Queue, Redacted, Schema, type Scope } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
-import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
+import { DaemonPolicy, DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
 import * as Directive from "../../src/actors/Directive.ts"
 import { DirectivePolicy, Directives } from "../../src/actors/DirectiveActor.ts"
@@ -34,6 +34,7 @@ const layerKeys = Layer.succeed(ApiKeys)(ApiKeys.of({
 
 export interface Limits {
   readonly heartbeatMillis?: number
+  readonly graceMillis?: number
   readonly authenticateMillisMax?: number
   readonly framesPerSecondMax?: number
 }
@@ -53,6 +54,7 @@ export const layerServer = (port = 0, limits: Limits = {}) =>
         authenticateMillisMax: limits.authenticateMillisMax ?? 10_000,
         framesPerSecondMax: limits.framesPerSecondMax ?? 1_000
       }),
+      Layer.succeed(DaemonPolicy)({ graceMillis: limits.graceMillis ?? 120_000 }),
       // With one daemon a test should not have to wait until it is offered a task again.
       Layer.succeed(DirectivePolicy)({ ...Directive.defaultPolicy, exclusionMillis: 50 })
     ]),

@@ -1,8 +1,12 @@
 /** Real directories, repositories and processes for the tests of the local daemon. */
-import { Effect, FileSystem, Path, Schedule, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Path, Redacted, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { spawnSync } from "node:child_process"
+import { join } from "node:path"
+import * as LocalDaemon from "../../src/daemon/LocalDaemon.ts"
+import { HeartbeatMillis } from "../../src/daemon/Protocol.ts"
 import { TaskId } from "../../src/events/Ids.ts"
+import { ownerId } from "../support/directive.ts"
 
 // What the people who run the tests have told git is no part of them, for the daemon neither.
 Object.assign(process.env, { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" })
@@ -38,6 +42,29 @@ export const makeRepository = Effect.fnUntraced(function*(directory: string, nam
     `git init -q -b main ${name}; cd ${name}; ${identity}; echo one >a; git add a; git commit -qm one`
   )
   return repository
+})
+
+/** The real local daemon, in this process, on the endpoint of a port, until the scope closes. */
+export const startLocalDaemon = Effect.fnUntraced(function*(
+  options:
+    & { readonly port: number; readonly directory: string; readonly agent: string; readonly heartbeatMillis: number }
+    & Partial<LocalDaemon.Options>
+) {
+  const { agent, directory, heartbeatMillis, port, ...rest } = options
+  const daemon = yield* Effect.forkChild(
+    LocalDaemon.run({
+      apiUrl: `http://127.0.0.1:${port}`,
+      apiKey: Redacted.make(`key-of-${ownerId}`),
+      agent,
+      workDir: join(directory, "work"),
+      machineId: "machine",
+      env: { TEST_DIRECTORY: directory },
+      makima: { node: process.execPath, script: "/dev/null" },
+      ...rest
+    }).pipe(Effect.provideService(HeartbeatMillis, heartbeatMillis))
+  )
+  yield* Effect.addFinalizer(() => Fiber.interrupt(daemon))
+  return daemon
 })
 
 /** Whether a process runs; one that is dead and waits for its parent does not. */

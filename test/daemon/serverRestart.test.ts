@@ -1,20 +1,18 @@
 /** The real local daemon on the real endpoint, with a server that goes away and comes back on the same log. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { streamOf as registryOf } from "../../src/actors/DaemonRegistryActor.ts"
 import * as Directive from "../../src/actors/Directive.ts"
-import * as LocalDaemon from "../../src/daemon/LocalDaemon.ts"
-import { HeartbeatMillis } from "../../src/daemon/Protocol.ts"
 import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import { TaskId } from "../../src/events/Ids.ts"
 import * as ControlledLog from "../support/controlledLog.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
 import { create, type InServer, layerServer, portOf, resume } from "./endpointSupport.ts"
-import { eventually, isRunning, temporaryDirectory, written } from "./localSupport.ts"
+import { eventually, isRunning, startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
 
 const stream = Directive.streamOf(directiveId)
 const events = Effect.flatMap(EventLog, (log) => Stream.runCollect(Stream.map(log.read(stream), ({ event }) => event)))
@@ -29,21 +27,8 @@ until [ -e "$TEST_DIRECTORY/go-$step" ]; do sleep 0.02; done
 echo "done with $step"
 `
 
-const startDaemon = Effect.fnUntraced(function*(port: number, directory: string) {
-  const daemon = yield* Effect.forkChild(
-    LocalDaemon.run({
-      apiUrl: `http://127.0.0.1:${port}`,
-      apiKey: Redacted.make(`key-of-${ownerId}`),
-      agent,
-      workDir: join(directory, "work"),
-      machineId: "machine",
-      env: { TEST_DIRECTORY: directory },
-      makima: { node: process.execPath, script: "/dev/null" }
-    }).pipe(Effect.provideService(HeartbeatMillis, 500))
-  )
-  yield* Effect.addFinalizer(() => Fiber.interrupt(daemon))
-  return daemon
-})
+const startDaemon = (port: number, directory: string) =>
+  startLocalDaemon({ port, directory, agent, heartbeatMillis: 500 })
 
 const inServer = <A>(port: number, use: InServer<A>) =>
   Effect.scoped(use).pipe(Effect.provide(layerServer(port, { heartbeatMillis: 500 })))
