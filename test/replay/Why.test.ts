@@ -278,6 +278,19 @@ describe("Why a directive is where it is", () => {
     assert.strictEqual(directive(life), "It is archived.")
   })
 
+  it("says first that its actor is parked, after which cause, and what to do about it", () => {
+    const life = planned(step("A"))
+    const parked = { since: now, cause: "TypeError: x is undefined" }
+    const { directive: sentence, parked: told } = why(life.state, [a], life.now, parked)
+    assert.deepStrictEqual(told, parked)
+    assert.strictEqual(
+      sentence,
+      `Its actor failed too often and is parked since ${new Date(now).toISOString()}, so nothing happens to it: ` +
+        `TypeError: x is undefined. \`makima directive resume ${directiveId}\` lets it run again. ${directive(life, a)}`
+    )
+    assert.isNull(ask(life).parked)
+  })
+
   it("has an answer for every state that there is, and one for each unfinished step", () => {
     for (let seed = 0; seed < 20; seed++) {
       const log = recorded(fixed(`why ${seed}`, "ada", seed, 80))
