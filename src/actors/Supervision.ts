@@ -7,7 +7,9 @@
 import { Effect, Option, Stream } from "effect"
 import type { EventLog, EventLogError, RecordedEvent } from "../events/EventLog.ts"
 import type { SupervisorEvent } from "../events/SupervisorEvent.ts"
+import { recover } from "./internal/recovery.ts"
 import * as Rules from "./Supervisor.ts"
+import { codecFor } from "./SupervisorSnapshot.ts"
 
 export const streamOf = (node: string, number: number): string =>
   number === 1 ? `supervisor-${node}` : `supervisor-${node}~${number}`
@@ -33,6 +35,20 @@ export const find = Effect.fnUntraced(function*(
     number += 1
   }
   return { before, number, stream: streamOf(node, number) }
+})
+
+/** All that a supervisor has recorded. */
+export const stateOf = Effect.fnUntraced(function*(
+  log: EventLog["Service"],
+  node: string,
+  policy: Rules.Policy
+): Effect.fn.Return<Rules.State, EventLogError> {
+  const { before, stream } = yield* find(log, node, policy, 1)
+  const fold = { empty: () => before, evolve: Rules.evolve, snapshots: codecFor(policy) }
+  return yield* recover<Rules.State, SupervisorEvent>(log, stream, fold).pipe(
+    Effect.map(({ state }) => state),
+    Effect.catchTag("UnreadableEvent", () => goOn(log, stream, before))
+  )
 })
 
 const hasEvents = (log: EventLog["Service"], stream: string) =>

@@ -70,6 +70,8 @@ export const Command = Schema.TaggedUnion({
   ReportTakeOver: { address: Schema.String, epoch: Schema.Natural },
   /** `chance` is between 0 and 1, so that those that fail together do not all come back together. */
   ReportFailure: { address: Schema.String, cause: Schema.String, outage: Schema.Boolean, chance: Schema.Finite },
+  /** Another process parked the actor, and this one is to run it now. */
+  InheritPark: { address: Schema.String, ...Parked.fields },
   /** Lets a parked actor run again. */
   ResumeActor: { address: Schema.String },
   Wake: {}
@@ -116,6 +118,10 @@ export const decide = (state: State, command: Command, now: number): Result.Resu
     }
     case "ReportFailure":
       return afterFailure(state, command, now)
+    case "InheritPark": {
+      const { address, cause, since } = command
+      return settled(state, [{ _tag: "ActorParked", address, at: since, cause }], { _tag: "Park", since, cause })
+    }
     case "ResumeActor": {
       const { address } = command
       if (!HashMap.has(state.parked, address)) return settled(state, [], { _tag: "Noted" })

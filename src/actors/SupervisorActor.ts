@@ -20,6 +20,7 @@ import {
 } from "effect"
 import { EventLog, EventLogError, type StoredEvent, StreamFenced } from "../events/EventLog.ts"
 import { Snapshots } from "../events/Snapshots.ts"
+import * as Inheritance from "./internal/inheritance.ts"
 import { SnapshotEvents } from "./internal/keeper.ts"
 import * as Ledger from "./internal/ledger.ts"
 import { type Behaviour, NodeName, run } from "./internal/loop.ts"
@@ -34,6 +35,7 @@ import {
   unavailable
 } from "./internal/mailbox.ts"
 import { PassivationMillis } from "./internal/rest.ts"
+import { Leases } from "./Leases.ts"
 import * as Rules from "./Supervisor.ts"
 
 /** The rules that the supervisor goes by. */
@@ -90,6 +92,9 @@ export class Supervisor extends Context.Service<Supervisor, {
       const actors = new Map<string, unknown>()
       const scope = yield* Effect.scope
       const ledger = yield* Ledger.open(node, policy)
+      const inheritance = Inheritance.make(log, node, policy, ledger)
+      /** Where a process has the log to itself, there is nobody to inherit from. */
+      const isShared = (yield* Leases).fence !== undefined
       /** What there is to record waits until the log takes it, and nobody waits for that. */
       const record = (command: Rules.Command) =>
         Effect.forkIn(ledger.record(command), scope, { startImmediately: true })
@@ -178,6 +183,7 @@ export class Supervisor extends Context.Service<Supervisor, {
         const running = known()
         if (running !== undefined) return running
         yield* ledger.known
+        if (isShared) yield* inheritance.take(address)
         const refused = yield* refusal(address)
         if (refused !== undefined) return yield* refused
         const mailbox = yield* make<C, A, R>()
@@ -190,7 +196,11 @@ export class Supervisor extends Context.Service<Supervisor, {
         // What comes too late for an actor that is being passivated starts it again, once the old one is gone.
         const successor = Effect.flatMap(
           Deferred.await(end),
-          ({ isPassivated }) => isPassivated ? actor(address, behaviour) : unavailable(address)
+          ({ isPassivated }) =>
+            isPassivated
+              ? actor(address, behaviour)
+              : Effect.flatMap(refusal(address), (refused) =>
+                refused === undefined ? unavailable(address) : Effect.fail(refused))
         )
         const ref = refTo(address, mailbox, successor)
         actors.set(address, ref)
@@ -222,8 +232,12 @@ export class Supervisor extends Context.Service<Supervisor, {
         yield* record({ _tag: "ReportStop", addresses: [address] })
       })
 
-      const resume = (address: string, about?: About) =>
-        Effect.andThen(ledger.known, Effect.map(ledger.ask({ _tag: "ResumeActor", address }, about), isResumed))
+      const resume = Effect.fnUntraced(function*(address: string, about?: About) {
+        yield* ledger.known
+        const { _tag } = yield* ledger.ask({ _tag: "ResumeActor", address }, about)
+        inheritance.refuse(address)
+        return _tag === "Resume"
+      })
 
       const restartScheduled = Effect.fnUntraced(function*(
         prefix: string,
@@ -259,8 +273,6 @@ export class Supervisor extends Context.Service<Supervisor, {
 const stopMillisMax = 2_000
 
 type Tagged = { readonly _tag: string }
-
-const isResumed = ({ _tag }: Rules.Verdict): boolean => _tag === "Resume"
 
 const isoTime = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 

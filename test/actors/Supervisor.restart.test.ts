@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { Leases } from "../../src/actors/Leases.ts"
 import { defaultPolicy } from "../../src/actors/Supervisor.ts"
 import { NodeName, Supervisor } from "../../src/actors/SupervisorActor.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
@@ -159,6 +160,32 @@ const suite = (name: string, log: Layer.Layer<EventLog, unknown>) =>
         recoveries.length = 0
         yield* life(restart)
         assert.deepStrictEqual(recoveries, [])
+      }).pipe(Effect.provide(log)))
+
+    it.effect("takes over from another process that an actor is parked, and that it was resumed", () =>
+      Effect.gen(function*() {
+        const shared = { ...(yield* Leases), fence: { stream: "node", epoch: 1 } }
+        const isParked = Effect.flatMap(
+          Effect.exit(ask(write())),
+          () => Effect.flatMap(Supervisor, (supervisor) => Effect.map(supervisor.parked(address), Option.isSome))
+        )
+        const resume = Effect.flatMap(Supervisor, (supervisor) => supervisor.resume(address))
+        const on = <A, E>(node: string, during: Effect.Effect<A, E, Supervisor | EventLog>) =>
+          life(during, node).pipe(Effect.provideService(Leases, shared))
+        yield* on("local", failUntilParked)
+        assert.isTrue(yield* on("other", isParked))
+        assert.isTrue(yield* on("other", isParked))
+        yield* on(
+          "other",
+          Effect.gen(function*() {
+            assert.isTrue(yield* resume)
+            assert.strictEqual((yield* ask(write("a"))).answer, 1)
+          })
+        )
+        assert.isFalse(yield* on("other", isParked))
+        // The one that parked it first learns of that when it is its turn again.
+        assert.isFalse(yield* on("local", isParked))
+        assert.strictEqual(yield* on("third", Effect.map(ask(write("b")), ({ answer }) => answer)), 2)
       }).pipe(Effect.provide(log)))
   })
 
