@@ -55,8 +55,13 @@ export class Forwarding extends Context.Service<Forwarding, {
 }
 
 /** Commands, and what only the server knows that has the owner. */
-const isForItsServer = ({ method, originalUrl }: HttpServerRequest.HttpServerRequest): boolean =>
-  (method !== "GET" && method !== "HEAD") || /^[^?]*\/tasks\/[^/?]+\/output(\?|$)/.test(originalUrl)
+const isForItsServer = (request: HttpServerRequest.HttpServerRequest): boolean =>
+  (request.method !== "GET" && request.method !== "HEAD") ||
+  /^[^?]*\/tasks\/[^/?]+\/output(\?|$)/.test(targetOf(request))
+
+/** Path and query. Whoever asks may name a host before them, and does not get to choose one that way. */
+const targetOf = ({ originalUrl }: HttpServerRequest.HttpServerRequest): string =>
+  originalUrl.replace(/^https?:\/\/[^/?]*/i, "")
 
 /** Waits until an owner is no longer at a server. While nobody knows, it is. */
 export const moved = (leases: LeasesService, ownerId: OwnerId, node: string, lookMillis: number) =>
@@ -91,12 +96,12 @@ const pass = (
   const length = request.headers["content-length"]
   // Another method has no route, and so no owner.
   const passedOn = HttpClientRequest.make(request.method as HttpMethod.HttpMethod)(
-    url.replace(/\/+$/, "") + request.originalUrl,
+    url.replace(/\/+$/, "") + targetOf(request),
     {
       headers: Headers.set(Headers.removeMany(request.headers, ofConnections), forwardedHeader, "1")
     }
   )
-  const hasBody = length !== undefined || "transfer-encoding" in request.headers
+  const hasBody = Number(length ?? 0) > 0 || "transfer-encoding" in request.headers
   return client.execute(
     hasBody
       ? HttpClientRequest.bodyStream(passedOn, request.stream, {
@@ -112,7 +117,12 @@ const pass = (
         contentType: headers["content-type"]
       })
     ),
-    Effect.catch(() => Effect.succeed(unavailable("the server that has this owner cannot be reached")))
+    Effect.catch((error) =>
+      Effect.as(
+        Effect.logWarning(`${request.method} ${targetOf(request)} could not be passed on to ${url}`, error),
+        unavailable("the server that has this owner cannot be reached")
+      )
+    )
   )
 }
 
