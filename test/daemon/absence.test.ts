@@ -138,8 +138,8 @@ describe("A healthy agent is not given up", () => {
     }).pipe(Effect.scoped, Effect.provide(server), Effect.provide(ControlledLog.layer)))
 })
 
-const heartbeatMillis = 100
-const inServer = <A>(use: InServer<A>, graceMillis = 300) =>
+const heartbeatMillis = 300
+const inServer = <A>(use: InServer<A>, graceMillis = 900) =>
   Effect.scoped(use).pipe(
     Effect.provide(layerServer(0, { heartbeatMillis, graceMillis })),
     Effect.provide([ControlledLog.layer, NodeServices.layer])
@@ -167,9 +167,9 @@ socket.onmessage = ({ data }) => {
     tasks.push(frame.taskId)
     send({ type: "taskStatusChange", taskId: frame.taskId, oldStatus: "pending", newStatus: "running", handOver: frame.handOver })
   }
-  send({ type: "heartbeat", activeTasks: tasks })
+  if (frame.type === "authenticated") send({ type: "heartbeat", activeTasks: tasks })
 }
-setInterval(() => socket.readyState === 1 && send({ type: "heartbeat", activeTasks: tasks }), 50)
+setInterval(() => socket.readyState === 1 && send({ type: "heartbeat", activeTasks: tasks }), ${heartbeatMillis})
 `
 
 /** Starts that process, with a task, and gives it. */
