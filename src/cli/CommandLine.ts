@@ -30,10 +30,15 @@ export const run = (args: ReadonlyArray<string>) =>
     Effect.provide(layer)
   )
 
-/** 0 when it went well, 1 when the thing failed, 2 when it was asked for wrongly, 130 when it was stopped. */
+/**
+ * 0 when it went well, 1 when the thing failed, 2 when it was asked for wrongly, 130 when it was stopped; unless a command
+ * that is meant to be stopped has said what that is.
+ */
 export const exitStatusOf = (exit: Exit.Exit<unknown, unknown>, onExit: (status: number) => void): void => {
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
   if (CliError.isCliError(error)) return onExit(2)
+  const isStopped = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+  if (isStopped && process.exitCode !== undefined) return onExit(Number(process.exitCode))
   Runtime.defaultTeardown(exit, onExit)
 }
 

@@ -40,7 +40,32 @@ export const serve = Command.make("serve", flags, (input) => {
   }, Effect.scoped)
 
   return Effect.gen(function*() {
+    yield* stopInTime
     let port = yield* life(input.port, true)
     while (true) port = yield* life(port, false)
-  }).pipe(Effect.provide(Configuration.layerLogs("Info")))
+  }).pipe(Effect.scoped, Effect.provide(Configuration.layerLogs("Info")))
 }).pipe(Command.withDescription("Serve directives to clients and daemons"))
+
+/**
+ * How long a stop may take, in milliseconds. Clients have a second; only a database that does not answer takes longer, and
+ * the next start deals with what it is owed then.
+ */
+const stopMillisMax = 8_000
+
+const stopSignals = ["SIGINT", "SIGTERM"] as const
+
+/** Being stopped is how serving ends, and no failure; and it ends. */
+const stopInTime = Effect.acquireRelease(
+  Effect.sync(() => {
+    const onStop = () => {
+      process.exitCode = 0
+      setTimeout(() => process.exit(), stopMillisMax).unref()
+    }
+    for (const signal of stopSignals) process.once(signal, onStop)
+    return onStop
+  }),
+  (onStop) =>
+    Effect.sync(() => {
+      for (const signal of stopSignals) process.off(signal, onStop)
+    })
+)

@@ -65,6 +65,8 @@ export interface Started {
 export interface Options {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** In a process group of its own, as a shell starts what is to get a terminal's Ctrl-C. */
+  readonly detached?: boolean
 }
 
 /** Nothing of the people who run the tests: neither what they told makima nor what they told git. */
@@ -80,9 +82,13 @@ const environment = (env: Options["env"]): NodeJS.ProcessEnv => ({
 })
 
 /** Starts `makima` with arguments. */
-export const start = (args: ReadonlyArray<string>, { cwd = checkout, env }: Options = {}): Started => {
+export const start = (
+  args: ReadonlyArray<string>,
+  { cwd = checkout, detached = false, env }: Options = {}
+): Started => {
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
+    detached,
     env: environment(env),
     stdio: ["ignore", "pipe", "pipe"]
   })
