@@ -177,7 +177,7 @@ describe("Where the original goes wrong", () => {
       }
       const failed = (yield* eventsOf()).find((event) => event._tag === "TaskFailed")
       assert.match(failed?.reason ?? "", /^handed over 3 times in vain, the last time because daemon .* was lost$/)
-      assert.strictEqual(yield* statusOf(), "stalled")
+      assert.strictEqual(yield* statusOf(), "idle")
     }).pipe(Effect.provide(runtime)))
 
   it.effect("a report that arrives late changes whatever is there", () =>
