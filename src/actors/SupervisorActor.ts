@@ -4,20 +4,7 @@
  * `Supervisor.ts` decides; its own events (`internal/ledger.ts`) are the record of starts, stops and failures, from
  * which a process that starts anew knows what was parked and what was to be restarted.
  */
-import {
-  Cause,
-  Clock,
-  Context,
-  DateTime,
-  Deferred,
-  Effect,
-  Fiber,
-  FiberMap,
-  Layer,
-  Option,
-  Random,
-  Schedule
-} from "effect"
+import { Cause, Clock, Context, DateTime, Deferred, Effect, Fiber, FiberMap, Layer, Option, Random } from "effect"
 import { EventLog, EventLogError, type StoredEvent, StreamFenced } from "../events/EventLog.ts"
 import { Snapshots } from "../events/Snapshots.ts"
 import * as Inheritance from "./internal/inheritance.ts"
@@ -239,30 +226,13 @@ export class Supervisor extends Context.Service<Supervisor, {
         return _tag === "Resume"
       })
 
-      const restartScheduled = Effect.fnUntraced(function*(
-        prefix: string,
-        start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
-      ) {
-        yield* ledger.known
-        for (const address of Array.from(ledger.scheduled.keys()).filter((address) => address.startsWith(prefix))) {
-          const isOwn = yield* log.streamHead(address).pipe(
-            Effect.map(({ owner }) => owner === node),
-            Effect.tapError((error) => Effect.logWarning(`${address} cannot be restarted yet`, error)),
-            Effect.retry(Schedule.spaced("1 second")),
-            Effect.orDie
-          )
-          if (!isOwn) ledger.scheduled.delete(address)
-          else yield* start(address).pipe(Effect.catch((error) => Effect.logError(error.message)))
-        }
-      })
-
       return Supervisor.of({
         actor,
         stop,
         isElsewhere: (address) => away.has(address),
         parked: (address) => Effect.map(ledger.known, () => Option.fromUndefinedOr(ledger.parked(address))),
         resume,
-        restartScheduled,
+        restartScheduled: ledger.restartScheduled,
         running: Effect.sync(() => [...actors.keys()])
       })
     })

@@ -168,19 +168,23 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const deliver = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
-    const { status, taskId } = report
+    const { handOver, status, taskId } = report
     const known = directives.task(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId))
     if (known === undefined) return yield* Effect.andThen(refuse(taskId), settle(report))
+    let waitsFor: string | undefined
     yield* directives.ask(known, { _tag: "ReportTask", daemonId, ...report }, { ownerId }).pipe(
-      Effect.tapError((error) =>
-        error._tag === "ActorUnavailable" ? Effect.logWarning(`A report waits: ${error.message}`) : Effect.void
-      ),
+      Effect.tapError((error) => {
+        if (error._tag !== "ActorUnavailable" || waitsFor === error.because) return Effect.void
+        // Once for each reason: a parked directive may keep it waiting for long.
+        waitsFor = error.because
+        return Effect.logWarning(`A report waits: ${error.message}`)
+      }),
       Effect.retry({ while: (error) => error._tag === "ActorUnavailable", schedule: retryReport }),
       Effect.catch(() => refuse(taskId)),
       Effect.andThen(settle(report)),
       Effect.catchDefect((defect) => Effect.logError("A report could not be handled", defect))
     )
-    if (status !== "starting" && status !== "running") daemons.finished(ownerId, daemonId, taskId)
+    if (status !== "starting" && status !== "running") daemons.finished(ownerId, daemonId, taskId, handOver)
   })
 
   /** A final report is in the log, or will never be: its daemon may forget it. */

@@ -18,6 +18,11 @@ export interface Ledger {
   readonly parked: (address: string) => Rules.Parked | undefined
   /** When actors come back that waited to be restarted when this process started. Whoever starts one takes it out. */
   readonly scheduled: Map<string, number>
+  /** Starts those of them that begin with `prefix` and whose streams nobody has claimed since. */
+  readonly restartScheduled: (
+    prefix: string,
+    start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
+  ) => Effect.Effect<void>
   /** Tries once. */
   readonly ask: (command: Rules.Command, about?: About) => Effect.Effect<Rules.Verdict, ActorUnavailable>
   /** Tries for as long as the log does not work. */
@@ -86,7 +91,24 @@ export const open = Effect.fnUntraced(function*(
       if (answer._tag === "Resume" && "address" in command) parked.delete(command.address)
       return answer
     })
+  const restartScheduled = Effect.fnUntraced(function*(
+    prefix: string,
+    start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
+  ) {
+    yield* Deferred.await(known)
+    for (const address of Array.from(scheduled.keys()).filter((address) => address.startsWith(prefix))) {
+      const isOwn = yield* log.streamHead(address).pipe(
+        Effect.map(({ owner }) => owner === node),
+        Effect.tapError((error) => Effect.logWarning(`${address} cannot be restarted yet`, error)),
+        Effect.retry(untilTheLogWorks),
+        Effect.orDie
+      )
+      if (!isOwn) scheduled.delete(address)
+      else yield* start(address).pipe(Effect.catch((error) => Effect.logError(error.message)))
+    }
+  })
   return {
+    restartScheduled,
     known: Deferred.await(known),
     parked: (address) => parked.get(address),
     scheduled,
