@@ -48,8 +48,11 @@ export class Daemons extends Context.Service<Daemons, {
   foreign(ownerId: OwnerId, daemonId: DaemonId, tasks: Iterable<TaskId>): void
   /** Whether a daemon may be doing a task that is not assigned to it. */
   isForeign(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): boolean
-  /** A daemon said that a task has ended. If it was not assigned to it, its slot is free from now on. */
-  finished(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): void
+  /**
+   * A daemon said that a task has ended, perhaps which hand-over of it. If it was not assigned to it, its slot is free
+   * from now on, unless the daemon is at a later hand-over.
+   */
+  finished(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId, handOver?: number): void
   /** A daemon that is away stays away too long: its tasks are taken from it. It may still be at them when it is back. */
   lose(ownerId: OwnerId, daemonId: DaemonId): void
   /** What is still assigned to lost daemons: of one directive, or of all. */
@@ -136,7 +139,8 @@ export class Daemons extends Context.Service<Daemons, {
       },
       drain: (ownerId, daemonId, taskId) =>
         change(ownerId, daemonId, (entry, fleet) => {
-          if (Slots.letGo(fleet, entry, taskId)) Slots.addForeign(entry, taskId)
+          const held = Slots.letGo(fleet, entry, taskId)
+          if (held !== undefined) Slots.addForeign(entry, taskId, held.handOver)
         }),
       restore: (ownerId, directiveId, held) => {
         const fleet = fleetOf(ownerId)
@@ -163,19 +167,22 @@ export class Daemons extends Context.Service<Daemons, {
       foreign: (ownerId, daemonId, tasks) =>
         change(ownerId, daemonId, (entry) => {
           const now = new Set(tasks)
-          for (const taskId of entry.foreign) if (!now.has(taskId)) Slots.removeForeign(entry, taskId)
+          for (const taskId of entry.foreign.keys()) if (!now.has(taskId)) Slots.removeForeign(entry, taskId)
           for (const taskId of now) Slots.addForeign(entry, taskId)
         }),
       isForeign: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).foreign.has(taskId),
-      finished: (ownerId, daemonId, taskId) => {
-        change(ownerId, daemonId, (entry) => Slots.removeForeign(entry, taskId))
+      finished: (ownerId, daemonId, taskId, handOver = Infinity) => {
+        change(ownerId, daemonId, (entry) => {
+          // What an earlier hand-over did says nothing of the one that is under way.
+          if (handOver >= (entry.foreign.get(taskId) ?? 0)) Slots.removeForeign(entry, taskId)
+        })
       },
       lose: (ownerId, daemonId) =>
         change(ownerId, daemonId, (entry) => {
           // It came back while its loss was recorded, and keeps what it has.
           if (entry.session !== undefined) return
           entry.isLost = true
-          for (const taskId of entry.tasks.keys()) Slots.addForeign(entry, taskId)
+          for (const { handOver, taskId } of entry.tasks.values()) Slots.addForeign(entry, taskId, handOver)
         }),
       abandoned: (ownerId, directiveId) => {
         const { daemons, held } = fleetOf(ownerId)

@@ -5,19 +5,19 @@
  * them daemons, the loop appends all of it at once, and `react` sends the frames.
  */
 import { Context, Effect, HashMap, Layer, Option, Stream } from "effect"
-import { spawnTask } from "../daemon/spawnTask.ts"
 import type { DirectiveEvent } from "../events/DirectiveEvent.ts"
 import { EventLog, type EventLogError, type StoredEvent } from "../events/EventLog.ts"
 import { DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
 import type { UnreadableEvent } from "../events/Unreadable.ts"
-import { Daemons, type Delivery, type Held, type Place } from "./Daemons.ts"
+import { Daemons } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
 import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
 import { codec } from "./DirectiveSnapshot.ts"
-import { currentHandOver, type HandOver, isOpen, stepOf, taskOf } from "./DirectiveState.ts"
+import { isOpen } from "./DirectiveState.ts"
 import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
-import type { Behaviour, Self } from "./internal/loop.ts"
+import type { Behaviour } from "./internal/loop.ts"
 import { type About, ActorUnavailable, type Answered } from "./internal/mailbox.ts"
+import { abandonedOf, carryOut, heldBy, leavePlaces, placesLeft, wantedBy } from "./internal/places.ts"
 import { Leases, requireHere } from "./Leases.ts"
 import type { Parked } from "./Supervisor.ts"
 import { Supervisor } from "./SupervisorActor.ts"
@@ -109,7 +109,8 @@ export class Directives extends Context.Service<Directives, {
           remember(state)
           // Places that are free now are free for everybody, before anything that can wait.
           if (state.id !== undefined) leavePlaces(daemons, state, events)
-          for (const event of events) yield* carryOut(daemons, tasks, state, event, self)
+          const know = (taskId: TaskId, open: boolean) => void tasks.set(taskId, { directiveId: state.id!, open })
+          for (const event of events) yield* carryOut(daemons, know, state, event, self)
         }),
         ended: (state) => {
           if (state.id !== undefined) daemons.withdraw(state.ownerId, state.id)
@@ -254,120 +255,5 @@ const ownerIn = (event: StoredEvent): Option.Option<OwnerId> =>
 
 const isUnderWay = (state: Directive.State): boolean => state.openTasks > 0 || state.status === "active"
 
-/** The command that takes a task from a daemon that is lost. */
-export const failAbandoned = (
-  { daemonId, handOver, taskId }: Held
-): Extract<DirectiveCommand, { _tag: "FailHandOver" }> => ({
-  _tag: "FailHandOver",
-  taskId,
-  handOver,
-  reason: `daemon ${daemonId} was lost`
-})
-
 type CommandAnswered = Extract<DirectiveEvent, { _tag: "CommandAnswered" }>
 type DirectiveBehaviour = Behaviour<Directive.State, DirectiveCommand, DirectiveEvent, DirectiveAnswer, Rejection>
-
-function* wantedBy(state: Directive.State, now: number) {
-  for (const task of Directive.waitingTasks(state)) {
-    yield {
-      taskId: task.id,
-      handOver: task.handOvers.length + 1,
-      excluded: task.exclusions.filter(({ until }) => until > now).map(({ daemonId }) => daemonId)
-    }
-  }
-}
-
-/** Whether its daemon has said of the current hand-over of a task that it has it, and the log knows. */
-const isAcknowledged = (state: Directive.State, task: Directive.Task): boolean =>
-  task.status === "running" || (task.stepId !== undefined && stepOf(state, task.stepId)?.status === "running")
-
-/** What the log says daemons have of a directive. */
-function* heldBy(state: Directive.State) {
-  for (const task of HashMap.values(state.tasks)) {
-    const current = isOpen(task) ? currentHandOver(task) : undefined
-    if (current === undefined) continue
-    const { daemonId, handOver } = current
-    const { id: taskId, interrupting } = task
-    const delivery: Delivery = isAcknowledged(state, task)
-      ? { _tag: "Acknowledged" }
-      // The process before this one may have died with the frame in its hands.
-      : { _tag: "Sent", frame: spawnTask(state.id!, task, handOver), times: 0 }
-    yield { taskId, directiveId: state.id!, daemonId, handOver, interrupting, delivery }
-  }
-}
-
-/** The tasks that lost daemons still have, taken from them. */
-const abandonedOf = (daemons: Daemons["Service"], ownerId: OwnerId, directiveId: DirectiveId) =>
-  daemons.abandoned(ownerId, directiveId).map(failAbandoned)
-
-/** The place that a daemon has again once this event is in the log. */
-const placesLeft = (state: Directive.State, event: DirectiveEvent): ReadonlyArray<Place> => {
-  switch (event._tag) {
-    case "TaskCompleted":
-    case "TaskFailed":
-    case "TaskInterrupted": {
-      const its = taskOf(state, event.taskId)!.handOvers.find(({ handOver }) => handOver === event.handOver)
-      return its === undefined ? [] : [{ taskId: event.taskId, daemonId: its.daemonId }]
-    }
-    case "HandOverFailed":
-      return [{ taskId: event.taskId, daemonId: event.daemonId }]
-    default:
-      return []
-  }
-}
-
-/** The newer hand-over of a task that a late success of an earlier one has ended: its daemon works for nothing. */
-const supersededBy = (state: Directive.State, event: DirectiveEvent): HandOver | undefined => {
-  if (event._tag !== "TaskCompleted") return undefined
-  const newest = currentHandOver(taskOf(state, event.taskId)!)
-  return newest?.handOver === event.handOver ? undefined : newest
-}
-
-const leavePlaces = (daemons: Daemons["Service"], state: Directive.State, events: ReadonlyArray<DirectiveEvent>) => {
-  for (const event of events) {
-    const newer = supersededBy(state, event)
-    for (const { daemonId, taskId } of placesLeft(state, event)) {
-      daemons.release(state.ownerId, daemonId, taskId)
-      if (newer !== undefined) daemons.drain(state.ownerId, newer.daemonId, taskId)
-    }
-  }
-}
-
-/** What an event means for the world outside the log. */
-const carryOut = Effect.fnUntraced(function*(
-  daemons: Daemons["Service"],
-  tasks: Map<TaskId, KnownTask>,
-  state: Directive.State,
-  event: DirectiveEvent,
-  self: Self<DirectiveCommand>
-) {
-  switch (event._tag) {
-    case "TaskCreated":
-      tasks.set(event.taskId, { directiveId: state.id!, open: true })
-      return
-    case "TaskHandedOver": {
-      const task = HashMap.getUnsafe(state.tasks, event.taskId)
-      if (yield* daemons.handOver(state.ownerId, event.daemonId, spawnTask(state.id!, task, event.handOver))) return
-      const reason = `daemon ${event.daemonId} could not be reached`
-      return yield* self.tell({ _tag: "FailHandOver", taskId: event.taskId, handOver: event.handOver, reason })
-    }
-    case "InterruptRequested": {
-      const current = currentHandOver(HashMap.getUnsafe(state.tasks, event.taskId))
-      if (current !== undefined) yield* daemons.interrupt(state.ownerId, current.daemonId, event.taskId)
-      return
-    }
-    case "TaskFailed":
-    case "TaskInterrupted":
-      tasks.set(event.taskId, { directiveId: state.id!, open: false })
-      return
-    case "TaskCompleted": {
-      tasks.set(event.taskId, { directiveId: state.id!, open: false })
-      const newer = supersededBy(state, event)
-      if (newer === undefined) return
-      const stop = { type: "interruptTask", taskId: event.taskId, graceful: false } as const
-      yield* daemons.send(state.ownerId, newer.daemonId, stop)
-      return
-    }
-    default:
-  }
-})

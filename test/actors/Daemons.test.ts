@@ -101,6 +101,19 @@ describe("Daemons", () => {
       assert.strictEqual(one.ask(["c", "d"], [place, place]), 1)
     })))
 
+  it.effect("keeps the slot of a later hand-over when an earlier one of the same task and daemon has ended", () =>
+    withDaemons(Effect.fnUntraced(function*(daemons) {
+      const { daemonId } = yield* connect("one", 1)
+      const one = asker(daemons, first)
+      const again = { ...held("a", daemonId, first), handOver: 2 }
+      daemons.restore(ownerId, first, [again])
+      daemons.drain(ownerId, daemonId, task("a"))
+      daemons.finished(ownerId, daemonId, task("a"), 1)
+      assert.strictEqual(one.ask(["b"]), 0)
+      daemons.finished(ownerId, daemonId, task("a"), 2)
+      assert.strictEqual(one.ask(["b"]), 1)
+    })))
+
   it.effect("does not count the slot of a task that the daemon does not have", () =>
     withDaemons(Effect.fnUntraced(function*(daemons) {
       const { daemonId } = yield* connect("one", 1)

@@ -62,8 +62,11 @@ export interface Held extends Assignment {
 export interface Entry extends Ranked {
   readonly daemonId: DaemonId
   readonly tasks: Map<TaskId, Held>
-  /** What the daemon may be doing although it is not assigned to it (any more): it takes room all the same. */
-  readonly foreign: Set<TaskId>
+  /**
+   * What the daemon may be doing although it is not assigned to it (any more): it takes room all the same, until that
+   * hand-over or a later one has ended. 0 where it is not known which it is.
+   */
+  readonly foreign: Map<TaskId, number>
   /** How many reports of a task are on their way to its directive. */
   readonly reporting: Map<TaskId, number>
   session: Session | undefined
@@ -111,7 +114,7 @@ export const entryOf = (fleet: Fleet, daemonId: DaemonId): Entry => {
     daemonId,
     sequence: fleet.daemons.size,
     tasks: new Map(),
-    foreign: new Set(),
+    foreign: new Map(),
     reporting: new Map(),
     session: undefined,
     isReady: false,
@@ -137,22 +140,22 @@ export const hold = (fleet: Fleet, entry: Entry, assignment: Assignment): void =
   else its.add(held)
 }
 
-/** False when the daemon does not have it. */
-export const letGo = (fleet: Fleet, entry: Entry, taskId: TaskId): boolean => {
+/** What the daemon had of the task, if anything. */
+export const letGo = (fleet: Fleet, entry: Entry, taskId: TaskId): Held | undefined => {
   const held = entry.tasks.get(taskId)
-  if (held === undefined) return false
+  if (held === undefined) return undefined
   entry.tasks.delete(taskId)
   if (!entry.foreign.has(taskId)) entry.load -= 1
   const its = fleet.held.get(held.directiveId)!
   its.delete(held)
   if (its.size === 0) fleet.held.delete(held.directiveId)
-  return true
+  return held
 }
 
-export const addForeign = (entry: Entry, taskId: TaskId): void => {
-  if (entry.foreign.has(taskId)) return
-  entry.foreign.add(taskId)
-  if (!entry.tasks.has(taskId)) entry.load += 1
+export const addForeign = (entry: Entry, taskId: TaskId, handOver = 0): void => {
+  const known = entry.foreign.get(taskId)
+  entry.foreign.set(taskId, Math.max(known ?? 0, handOver))
+  if (known === undefined && !entry.tasks.has(taskId)) entry.load += 1
 }
 
 export const removeForeign = (entry: Entry, taskId: TaskId): boolean => {
