@@ -1,8 +1,14 @@
+import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
 import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type HostTask, type Makima, type Options, start } from "../src/Makima.ts"
+import { layerUnmigrated } from "../src/postgres/Database.ts"
+import { until, useDatabase } from "./support/cli.ts"
+
+const database = useDatabase()
 
 /** Plans two steps, does every step, and opens the pull request: what an agent would do. */
 const worker = (makima: Makima) => async (task: HostTask) => {
@@ -99,5 +105,33 @@ describe("Makima", () => {
     } finally {
       await rm(dataDirectory, { recursive: true, force: true })
     }
+  })
+
+  it("starts anew, with its daemons, when another process has taken over from it", () => {
+    const databaseUrl = database().MAKIMA_DATABASE_URL!
+    return withHost({ store: { databaseUrl } }, async (makima) => {
+      await makima.daemon(worker(makima))
+      const { directiveId } = await makima.createDirective({ ...directive, start: false })
+      const seen = makima.events(directiveId)[Symbol.asyncIterator]()
+      assert.strictEqual((await seen.next()).value.event._tag, "DirectiveCreated")
+      const settled = makima.settled(directiveId)
+      // What another process does that takes over, and ends itself at once.
+      await Effect.runPromise(
+        PgClient.use((sql) =>
+          sql.withTransaction(Effect.andThen(
+            sql`SELECT claim_streams(ARRAY['node-host'], ARRAY['other'], ARRAY[true])`,
+            Effect.andThen(sql`DELETE FROM homes`, sql`DELETE FROM nodes`)
+          ))
+        ).pipe(Effect.provide(layerUnmigrated({ url: Redacted.make(databaseUrl) })))
+      )
+      await until(
+        () => makima.command(directiveId, { _tag: "StartDirective" }, "start").then(() => true, () => false),
+        (isDone) => isDone
+      )
+      assert.strictEqual((await makima.settled(directiveId)).directive.status, "idle")
+      await settled
+      assert.strictEqual((await seen.next()).value.event._tag, "DirectiveStarted")
+      await seen.return!()
+    })
   })
 })
