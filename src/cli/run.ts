@@ -1,5 +1,5 @@
 /** `makima run <directive.json>`: server, daemon and client in one process, from goal to branch, with live progress. */
-import { Cause, Clock, Console, Effect, Exit, Fiber, FileSystem, Layer, Option, Path, Stream } from "effect"
+import { Cause, Clock, Console, Effect, Exit, Fiber, FileSystem, Layer, Option, Path, Predicate, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { hostname } from "node:os"
@@ -162,15 +162,29 @@ const temporaryKey = Effect.fnUntraced(function*(ownerId: OwnerId) {
   return key
 })
 
-/** A folder of the run's own, so that runs at the same time do not meet. It goes with the run. */
+/**
+ * A folder of the run's own, so that runs at the same time do not meet. It goes with the run. Its name says whose it is, so
+ * that the next run can take away what one leaves behind that was killed.
+ */
 const temporaryWorkDir = Effect.fnUntraced(function*(dataDir: string, ownerId: OwnerId) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  const runs = path.resolve(dataDir, "runs")
+  const remove = (name: string) => Effect.ignore(fs.remove(path.join(runs, name), { recursive: true, force: true }))
+  const others = yield* Effect.orElseSucceed(fs.readDirectory(runs), () => [])
+  yield* Effect.forEach(others.filter((name) => !isAlive(Number.parseInt(name, 10))), remove, { discard: true })
+  const name = `${process.pid}-${ownerId}`
   return yield* Effect.acquireRelease(
-    Effect.suspend(() => {
-      const directory = path.resolve(dataDir, "runs", ownerId)
-      return Effect.as(fs.makeDirectory(directory, { recursive: true }), directory)
-    }),
-    (directory) => Effect.ignore(fs.remove(directory, { recursive: true, force: true }))
+    Effect.as(fs.makeDirectory(path.join(runs, name), { recursive: true }), path.join(runs, name)),
+    () => remove(name)
   )
 })
+
+/** Whether there is such a process. One that may not be signalled is there as well. */
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (cause) {
+    return Predicate.hasProperty(cause, "code") && cause.code === "EPERM"
+  }
+}

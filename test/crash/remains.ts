@@ -39,7 +39,7 @@ const filesIn = (folder: string, pattern: RegExp): ReadonlyArray<string> =>
     ? readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => pattern.test(path))
     : []
 
-/** Worktrees of daemons, and folders of runs. */
+/** Worktrees of daemons, what git knows of them, and folders of runs. */
 export const worktreesIn = (folder: string): ReadonlyArray<string> =>
   filesIn(folder, /(^|\/)(worktrees|runs)\/[^/.][^/]*$/).filter((path) => !path.includes(".git/"))
 
