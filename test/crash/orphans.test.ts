@@ -121,7 +121,10 @@ describe("Nothing is left", { timeout: patience }, () => {
 
   it("of a server and a daemon, of which each is killed, and then stopped", async () => {
     const serve = async (port = 0) => {
-      const server = start(["serve", "--port", String(port), "--node", "one", "--json"], { cwd: folder, env: database() })
+      const server = start(["serve", "--port", String(port), "--node", "one", "--json"], {
+        cwd: folder,
+        env: database()
+      })
       const [, url] = await server.says(/"url":"([^"]+)"/, "stdout")
       return { ...server, url: url! }
     }
