@@ -9,6 +9,7 @@ import type { ServerFrame, SpawnTask } from "../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import * as Slots from "./internal/slots.ts"
 import type { Assignment, Delivery, Entry, Fleet, Held, Place, Session, Wanted } from "./internal/slots.ts"
+import * as Turns from "./internal/turns.ts"
 
 export type { Assignment, Delivery, Held, Place, Session, Wanted }
 
@@ -95,7 +96,7 @@ export class Daemons extends Context.Service<Daemons, {
       const entry = Slots.entryOf(fleet, daemonId)
       const made = make(entry, fleet)
       Slots.recount(fleet, entry)
-      Slots.serve(fleet)
+      Turns.serve(fleet)
       return made
     }
 
@@ -133,7 +134,7 @@ export class Daemons extends Context.Service<Daemons, {
           return true
         }),
       assign: (ownerId, directiveId, wanted, wake, ending = []) =>
-        Slots.assign(fleetOf(ownerId), directiveId, wanted, wake, ending),
+        Turns.assign(fleetOf(ownerId), directiveId, wanted, wake, ending),
       release: (ownerId, daemonId, taskId) => {
         change(ownerId, daemonId, (entry, fleet) => Slots.letGo(fleet, entry, taskId))
       },
@@ -144,7 +145,7 @@ export class Daemons extends Context.Service<Daemons, {
         }),
       restore: (ownerId, directiveId, held) => {
         const fleet = fleetOf(ownerId)
-        Slots.leaveLine(fleet, directiveId)
+        Turns.leaveLine(fleet, directiveId)
         const changed = new Set<Entry>()
         for (const { daemonId, taskId } of fleet.held.get(directiveId) ?? []) {
           const entry = Slots.entryOf(fleet, daemonId)
@@ -157,12 +158,12 @@ export class Daemons extends Context.Service<Daemons, {
           changed.add(entry)
         }
         for (const entry of changed) Slots.recount(fleet, entry)
-        Slots.serve(fleet)
+        Turns.serve(fleet)
       },
       withdraw: (ownerId, directiveId) => {
         const fleet = fleetOf(ownerId)
-        Slots.leaveLine(fleet, directiveId)
-        Slots.serve(fleet)
+        Turns.leaveLine(fleet, directiveId)
+        Turns.serve(fleet)
       },
       foreign: (ownerId, daemonId, tasks) =>
         change(ownerId, daemonId, (entry) => {

@@ -208,7 +208,7 @@ describe("Directives that come and go", () => {
 
 /** So many daemons, all full; so many directives that wait; and a slot is given from one task to the next, often. */
 const executed = Effect.fnUntraced(function*(others: { readonly daemons: number; readonly waiting: number }) {
-  const count = counting(["slots.ts", "line.ts", "aside.ts", "ranking.ts", "actors/Daemons.ts"])
+  const count = counting(["slots.ts", "turns.ts", "line.ts", "aside.ts", "ranking.ts", "actors/Daemons.ts"])
   const daemons = yield* Daemons
   let named = 0
   const wanted = (excluded: ReadonlyArray<DaemonId> = []) => [
