@@ -14,7 +14,7 @@ export const layerActors = DaemonRegistries.layer.pipe(
 )
 
 /** How many directives come up from the log at once. */
-const resumesAtOnce = 16
+const resumesAtOnce = 64
 
 /** Goes on with what was under way: these directives, and the daemons of their owners. */
 export const resume = Effect.fnUntraced(function*(
