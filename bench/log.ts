@@ -12,7 +12,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Directive from "../src/actors/Directive.ts"
 import type { DirectiveEvent } from "../src/events/DirectiveEvent.ts"
-import { EventLog } from "../src/events/EventLog.ts"
+import { EventLog, type StreamAppend } from "../src/events/EventLog.ts"
 import * as PostgresEventLog from "../src/events/PostgresEventLog.ts"
 import * as Database from "../src/postgres/Database.ts"
 import { type Figure, figure, interleaved, median, table } from "./figures.ts"
@@ -38,13 +38,15 @@ const bench = Effect.gen(function*() {
   const fresh = () => `bench-${++names}`
 
   /** So many writers, each with a stream of its own, append one event after another; events a second. */
-  const appends = (writers: number, each: number) =>
+  const appends = (writers: number, each: number, ...conditions: ReadonlyArray<StreamAppend>) =>
     rate(
       writers * each,
       Effect.forEach(Array.from({ length: writers }), () =>
         Effect.gen(function*() {
           const stream = fresh()
-          for (let i = 0; i < each; i++) yield* log.append([{ stream, expected: i, events: [event] }], { at: i })
+          for (let i = 0; i < each; i++) {
+            yield* log.append([{ stream, expected: i, events: [event] }, ...conditions], { at: i })
+          }
         }), { concurrency: "unbounded", discard: true })
     )
   const rawAppends = (writers: number, each: number) =>
@@ -67,6 +69,20 @@ const bench = Effect.gen(function*() {
         rounds,
         appends(writers, each),
         rawAppends(writers, each)
+      )
+    )
+  }
+
+  // As a server appends that shares the log with others, against one that has it to itself.
+  const fence = { stream: fresh(), expected: "any", epoch: 0, events: [] } as const
+  for (const [writers, each] of [[1, 400], [64, 40]] as const) {
+    figures.push(
+      yield* interleaved(
+        `appends a second behind a fence, ${writers} writer${writers === 1 ? "" : "s"}`,
+        "the same without one",
+        rounds,
+        appends(writers, each, fence),
+        appends(writers, each)
       )
     )
   }

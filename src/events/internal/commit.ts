@@ -1,7 +1,7 @@
 /** What one commit says to the database, as the arrays that `append_events` takes, and what its answer means. */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { Exit, Result } from "effect"
-import type { Expected, Fence, RecordedEvent, StreamAppend } from "../EventLog.ts"
+import type { Expected, Fence, RecordedEvent } from "../EventLog.ts"
 import { StreamFenced, type VersionConflict } from "../EventLogError.ts"
 import { fencedBy, refusalOf } from "./check.ts"
 import { anyEpoch, expectedCodes } from "./eventLogSchema.ts"
@@ -27,15 +27,11 @@ export const statement = `SELECT actuals, currents, befores, hashes, epochs, gua
 
 const int4Max = 2 ** 31 - 1
 
-/** Those that are looked at one by one. The guard is looked at for the whole commit. */
-const placedParts = ({ appends, guard }: PendingAppend): ReadonlyArray<StreamAppend> =>
-  guard === undefined ? appends : appends.filter((part) => part !== guard)
-
 /** In the order of their rounds: who follows another in the same stream comes in a later round than that one. */
 const inRounds = (group: ReadonlyArray<PendingAppend>): ReadonlyArray<{ round: number; pending: PendingAppend }> => {
   const last = new Map<string, number>()
   const entries = group.map((pending) => {
-    const parts = placedParts(pending)
+    const { parts } = pending
     const round = 1 + parts.reduce((max, { stream }) => Math.max(max, last.get(stream) ?? 0), 0)
     for (const { stream } of parts) last.set(stream, round)
     return { round, pending }
@@ -68,7 +64,7 @@ export const encode = (group: ReadonlyArray<Pending>): Encoded => {
   const claims = group.filter(({ _tag }) => _tag === "Claim") as ReadonlyArray<PendingClaim>
   const ordered = inRounds(group.filter(({ _tag }) => _tag === "Append") as ReadonlyArray<PendingAppend>)
   const parts = ordered.flatMap(({ pending, round }, i) =>
-    placedParts(pending).map((part) => ({ ...part, round, append: i + 1 }))
+    pending.parts.map((part) => ({ ...part, round, append: i + 1 }))
   )
   const guards = new Map<string, number>()
   for (const { guard } of group) {
@@ -129,7 +125,7 @@ export const outcomes = ({ appends, guards }: Encoded, answer: Answer): Readonly
   return appends.map((pending) => {
     const guard = pending.guard && fencedBy(pending.guard, epochAt(guards, answer, pending.guard))
     const outcome = outcomeOf(pending, guard, answer, part, event)
-    part += placedParts(pending).length
+    part += pending.parts.length
     event += pending.events.length
     return outcome
   })
@@ -152,7 +148,7 @@ const outcomeOf = (
     if (refusal !== undefined) return Exit.fail(refusal)
   }
   const events: Array<RecordedEvent> = []
-  for (const [i, { events: given, stream }] of placedParts(append).entries()) {
+  for (const [i, { events: given, stream }] of append.parts.entries()) {
     const before = Number(befores![firstPart + i])
     const version = actuals![firstPart + i]!
     for (const [j, event] of given.entries()) {

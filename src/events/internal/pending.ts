@@ -20,8 +20,10 @@ interface Waiting<A, E> {
 export interface PendingAppend extends Waiting<ReadonlyArray<RecordedEvent>, AppendError> {
   readonly _tag: "Append"
   readonly appends: ReadonlyArray<StreamAppend>
-  /** That part which is only about an epoch, if there is one: it has no place among the others. */
+  /** That part which is only about an epoch, if there is one: it is looked at for the whole commit. */
   readonly guard: Fence | undefined
+  /** All others, which are looked at one by one. */
+  readonly parts: ReadonlyArray<StreamAppend>
   readonly at: number
   /** Of all parts, one after another. */
   readonly events: ReadonlyArray<PendingEvent>
@@ -72,7 +74,8 @@ export const toAppend = (
     }
   }
   const guard = appends.length > 1 ? appends.find(isGuard) : undefined
-  return { _tag: "Append", appends, guard, at, events, size, reply, sent: false, abandoned: false }
+  const parts = guard === undefined ? appends : appends.filter((part) => part !== guard)
+  return { _tag: "Append", appends, guard, parts, at, events, size, reply, sent: false, abandoned: false }
 }
 
 const isGuard = (part: StreamAppend): part is StreamAppend & Fence =>
