@@ -26,17 +26,27 @@ export const layerStore = Projections.layer.pipe(
   Layer.provide(SecureRandom.layerWebCrypto)
 )
 
-/** Where a report goes whose task ended before this process started. */
+/** Where a report goes whose directive does not run here (yet). */
 const layerTaskDirectory = Layer.effect(
   TaskDirectory,
-  Effect.map(ReadModel, (readModel) => (taskId) =>
-    readModel.directiveOfTask(taskId).pipe(
-      Effect.map(Option.map(({ directiveId }) => directiveId)),
+  Effect.gen(function*() {
+    const log = yield* EventLog
+    const projections = yield* Projections
+    const readModel = yield* ReadModel
+    return Effect.fnUntraced(
+      function*(taskId) {
+        const found = yield* readModel.directiveOfTask(taskId)
+        if (Option.isSome(found)) return Option.some(found.value.directiveId)
+        // A server that has just ended may have made it, and its daemon is here before the read models know.
+        yield* projections.awaitPosition(yield* log.head)
+        return Option.map(yield* readModel.directiveOfTask(taskId), ({ directiveId }) => directiveId)
+      },
       // Only the answer that there is no such task may cost a daemon its report.
       Effect.tapError((error) => Effect.logWarning("A task could not be looked up yet", error)),
       Effect.retry(Schedule.spaced("1 second")),
       Effect.orDie
-    ))
+    )
+  })
 )
 
 /** Goes on with what was under way of the owners that this process has. */
