@@ -7,11 +7,10 @@
 import { NodeServices, NodeSocket } from "@effect/platform-node"
 import { Cause, Clock, Effect, Exit, Fiber, FileSystem, Layer, Path, Redacted, Schedule } from "effect"
 import { hostname } from "node:os"
-import { delimiter } from "node:path"
 import type { TaskId } from "../events/Ids.ts"
 import * as AgentProcess from "./AgentProcess.ts"
+import { environmentOf } from "./internal/agentEnvironment.ts"
 import * as AgentTools from "./internal/agentTools.ts"
-import { repositoryVariables } from "./internal/git.ts"
 import * as Outbox from "./internal/outbox.ts"
 import * as ServerConnection from "./internal/serverConnection.ts"
 import { HeartbeatMillis, type SpawnTask } from "./Protocol.ts"
@@ -57,30 +56,6 @@ const farewell = "1 second"
 /** The addresses in an `apiUrl`. */
 export const urlsIn = (apiUrl: string): ReadonlyArray<string> =>
   apiUrl.split(",").map((url) => url.trim()).filter((url) => url !== "")
-
-const environmentOf = (
-  options: Options,
-  apiUrl: string,
-  tools: string,
-  spawn: SpawnTask,
-  ceiling: string
-): Record<string, string> => {
-  const inherited = Object.entries({ ...process.env, ...options.env }).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && !repositoryVariables.includes(entry[0])
-  )
-  const env: Record<string, string> = {
-    ...Object.fromEntries(inherited),
-    // Git in a directory that is no repository must not find one further up, which is the user's.
-    GIT_CEILING_DIRECTORIES: ceiling,
-    GIT_TERMINAL_PROMPT: "0",
-    MAKIMA_API_URL: apiUrl,
-    MAKIMA_API_KEY: Redacted.value(options.apiKey),
-    MAKIMA_TASK_ID: spawn.taskId
-  }
-  if (spawn.directiveId !== null) env["MAKIMA_DIRECTIVE_ID"] = spawn.directiveId
-  env["PATH"] = [tools, env["PATH"]].filter((part) => part !== undefined && part !== "").join(delimiter)
-  return env
-}
 
 /** Runs the daemon until the server refuses it. Interrupting it stops all agents and removes all worktrees. */
 export const runNoDeps = Effect.fnUntraced(function*(options: Options) {
