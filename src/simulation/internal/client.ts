@@ -77,7 +77,7 @@ export class Client {
         () => this.#try(request, about, count + 1, isDone, finish)
       )
     }
-    const machine = cluster.primary
+    const machine = cluster.pick(faults.chance(`way of ${about} ${count}`))
     if (machine === undefined) return again()
     if (
       count < triesMax && commandId !== undefined &&

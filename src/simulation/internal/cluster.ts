@@ -1,82 +1,61 @@
 /**
- * The processes on one log, and which of them requests and connections get to. A dead one is started anew; the place of a
- * frozen one is taken by another, which it learns when it goes on.
+ * The processes on one log. A dead one is started anew; what a frozen one had is taken over by another, by its leases, which
+ * it learns when it goes on.
  */
-import { timeText } from "./faults.ts"
+import type { Chance } from "./chance.ts"
 import { Machine } from "./machine.ts"
 import type { World } from "./world.ts"
 
 export class Cluster {
   readonly #world: World
-  #primary: Machine | undefined
-  /** Those that were frozen and whose place was taken: they may go on, but nobody comes to them any more. */
-  readonly #former = new Set<Machine>()
+  readonly #machines = new Map<string, Machine>()
   #incarnations = 0
 
-  constructor(world: World) {
+  constructor(world: World, names: ReadonlyArray<string>) {
     this.#world = world
+    for (const name of names) this.#start(name)
   }
 
-  /** The process that a new request gets to, if any. */
-  get primary(): Machine | undefined {
-    return this.#primary
-  }
-
+  /** The processes that live, frozen ones included. */
   get machines(): ReadonlyArray<Machine> {
-    return [...(this.#primary === undefined ? [] : [this.#primary]), ...this.#former]
+    return [...this.#machines.values()]
   }
 
-  start(name = "node-1"): void {
-    this.#primary = new Machine(this.#world, name, this.#incarnations += 1)
+  /** A process that something gets to, if there is one. */
+  pick(chance: Chance): Machine | undefined {
+    const machines = this.machines
+    return machines.length > 1 ? chance.pick(machines) : machines[0]
+  }
+
+  #start(name: string): void {
+    this.#machines.set(name, new Machine(this.#world, name, this.#incarnations += 1))
   }
 
   died(machine: Machine): void {
-    this.#former.delete(machine)
-    if (this.#primary !== machine) return
-    this.#primary = undefined
-    const chance = this.#world.faults.chance(`restart ${this.#incarnations}`)
-    const wait = chance.spread(50, 30_000)
-    this.#world.time.after(wait, () => {
-      if (this.#primary === undefined) this.start(machine.name)
-    })
-  }
-
-  crash(): void {
-    this.#primary?.crash()
-  }
-
-  /** It stands still; in most cases another takes its place before it goes on. */
-  freeze(about: string): void {
-    const frozen = this.#primary
-    if (frozen === undefined) return
     const { faults, time } = this.#world
-    const chance = faults.chance(`freeze ${about}`)
-    const takeOver = chance.is(0.8) ? chance.spread(1_000, 60_000) : undefined
-    const millis = chance.spread(1_000, 240_000)
-    frozen.fibers.freeze()
-    if (takeOver !== undefined) {
-      time.after(takeOver, () => {
-        if (this.#primary !== frozen) return
-        this.#former.add(frozen)
-        this.start(frozen.name === "node-1" ? "node-2" : "node-1")
-        for (const daemon of this.#world.daemons) daemon.leave(frozen)
-        faults.note(`${this.#primary.name} takes the place of ${frozen.name}`)
-      })
-    }
-    time.after(millis, () => {
-      if (frozen.fibers.isDead) return
-      frozen.fibers.thaw()
-      faults.note(`${frozen.name} goes on at ${timeText(time.now)}`)
-      // Nobody comes to it any more, and in the end somebody stops it.
-      time.after(chance.spread(1_000, 300_000), () => {
-        if (this.#former.has(frozen)) frozen.crash()
-      })
+    if (this.#machines.get(machine.name) !== machine) return
+    this.#machines.delete(machine.name)
+    const wait = faults.areOver
+      ? 1_000
+      : faults.chance(`restart ${machine.name} ${this.#incarnations}`).spread(50, 30_000)
+    time.after(wait, () => {
+      if (!this.#machines.has(machine.name)) this.#start(machine.name)
     })
   }
 
-  /** From now on there is one process, and it runs. */
+  crash(chance: Chance): void {
+    this.pick(chance)?.crash()
+  }
+
+  freeze(chance: Chance): void {
+    const frozen = this.pick(chance)
+    if (frozen === undefined) return
+    frozen.fibers.freeze()
+    this.#world.time.after(chance.spread(1_000, 240_000), () => frozen.fibers.thaw())
+  }
+
+  /** From now on all of them run. */
   calm(): void {
-    for (const machine of this.#former) machine.crash()
-    this.#primary?.fibers.thaw()
+    for (const { fibers } of this.machines) fibers.thaw()
   }
 }

@@ -2,12 +2,12 @@
  * A simulated daemon: what `LocalDaemon.ts` does, as far as the server can see it, with agents that only take time. It
  * loses its connection, dies and comes back, repeats itself, and says what is not so.
  */
+import * as Outbox from "../../daemon/internal/outbox.ts"
 import type { DaemonFrame, ServerFrame, SpawnTask } from "../../daemon/Protocol.ts"
 import { uuidV5 } from "../../events/Ids.ts"
 import { type DaemonId, daemonIdOf, type OwnerId, TaskId } from "../../events/Ids.ts"
 import type { Chance } from "./chance.ts"
 import { Link } from "./link.ts"
-import type { Machine } from "./machine.ts"
 import type { World } from "./world.ts"
 
 type Report = Extract<DaemonFrame, { readonly type: "taskStatusChange" | "taskComplete" }>
@@ -22,7 +22,7 @@ interface Running {
 }
 
 const heartbeatMillis = 30_000
-const unconfirmedMillis = 3 * heartbeatMillis
+const silenceMillisMax = 3 * heartbeatMillis
 
 export class SimulatedDaemon {
   readonly name: string
@@ -40,8 +40,10 @@ export class SimulatedDaemon {
   /** Which life of it this is: what an earlier one had begun is nothing any more. */
   #life = 0
   #connections = 0
-  #waiting: Array<Report> = []
-  #written: Array<{ readonly report: Report; readonly at: number }> = []
+  #outbox = Outbox.make(heartbeatMillis)
+  /** Whether it asks for acknowledgements, as newer ones do. */
+  readonly acknowledgements: boolean
+  #heardAt = 0
 
   constructor(world: World, index: number, ownerId: OwnerId, maxConcurrentTasks: number) {
     this.#world = world
@@ -52,6 +54,7 @@ export class SimulatedDaemon {
     this.maxConcurrentTasks = maxConcurrentTasks
     this.daemonId = daemonIdOf(ownerId, this.machineId)
     const { chance } = this.#about("start")
+    this.acknowledgements = chance.is(0.7)
     world.time.after(chance.below(5_000), () => this.#connect())
     const beat = () => {
       this.#heartbeat()
@@ -75,17 +78,12 @@ export class SimulatedDaemon {
 
   #connect(): void {
     if (!this.#isUp || this.#link !== undefined) return
-    const machine = this.#world.cluster.primary
+    const { about, chance } = this.#about(`connection ${this.#connections += 1}`)
+    const machine = this.#world.cluster.pick(chance)
     if (machine === undefined) return this.#connectLater()
-    const { about } = this.#about(`connection ${this.#connections += 1}`)
     this.#isReady = false
     this.#link = new Link(this.#world, this, machine, about)
-    const now = this.#world.time.now
-    this.#waiting = [
-      ...this.#written.filter(({ at }) => now - at < unconfirmedMillis).map(({ report }) => report),
-      ...this.#waiting
-    ]
-    this.#written = []
+    this.#outbox.recall(this.#world.time.now)
   }
 
   #connectLater(): void {
@@ -108,20 +106,12 @@ export class SimulatedDaemon {
     this.#link?.breakSilently(noticesAfter)
   }
 
-  /** Its connection to this process is not answered any more. */
-  leave(machine: Machine): void {
-    if (this.#link?.machine === machine) {
-      this.breakSilently(this.#about(`leave ${this.#connections}`).chance.below(10_000))
-    }
-  }
-
   die(millisAway: number): void {
     if (!this.#isUp) return
     this.#isUp = false
     this.#life += 1
     this.running.clear()
-    this.#waiting = []
-    this.#written = []
+    this.#outbox = Outbox.make(heartbeatMillis)
     const link = this.#link
     this.#link = undefined
     link?.cut()
@@ -148,22 +138,24 @@ export class SimulatedDaemon {
 
   receive(link: Link, frame: ServerFrame): void {
     if (this.#link !== link || !this.#isUp) return
+    this.#heardAt = this.#world.time.now
     switch (frame.type) {
       case "authenticated":
         this.#isReady = true
         this.connectedSince = this.#world.time.now
+        if (this.acknowledgements) this.#flush()
         // The server learns which tasks are still here before it hears how some of them ended, and what is left then.
         this.#heartbeat()
-        if (this.#waiting.length === 0) return
+        if (this.#outbox.finals().length === 0) return
         this.#flush()
         return this.#heartbeat()
       case "spawnTask":
         return this.#accept(frame)
       case "interruptTask":
         return this.#interrupt(frame.taskId, frame.graceful)
-      // It does not ask for acknowledgements.
-      case "heartbeat":
       case "reported":
+        return this.#outbox.reported(frame.taskId, frame.handOver)
+      case "heartbeat":
       case "error":
     }
   }
@@ -175,7 +167,7 @@ export class SimulatedDaemon {
       known.handOver = Math.max(known.handOver, handOver)
       return this.#report(statusReport(known))
     }
-    const ended = this.#finalOf(taskId, handOver)
+    const ended = this.#outbox.finalOf(taskId, handOver)
     if (ended !== undefined) return this.#report(ended)
     this.#world.checks.onStart(this, spawn)
     if (this.running.size >= this.maxConcurrentTasks) {
@@ -313,38 +305,26 @@ export class SimulatedDaemon {
   }
 
   #heartbeat(): void {
-    if (!this.#isUp) return
-    if (!this.#isReady) return
-    const ended = this.#waiting.filter(isFinal).map(({ taskId }) => taskId)
-    this.#link?.toServer({ type: "heartbeat", activeTasks: [...new Set([...this.running.keys(), ...ended])] })
+    const link = this.#link
+    if (!this.#isUp || !this.#isReady || link === undefined) return
+    // Who answers heartbeats and does not any more is gone.
+    if (this.acknowledgements && this.#world.time.now - this.#heardAt > silenceMillisMax) return link.cut()
+    const ended = this.#outbox.finals().map(({ taskId }) => taskId)
+    link.toServer({ type: "heartbeat", activeTasks: [...new Set([...this.running.keys(), ...ended])] })
   }
 
   // Reports
 
   #report(report: Report): void {
-    this.#waiting.push(report)
+    this.#outbox.report(report)
     this.#flush()
   }
 
   #flush(): void {
-    const link = this.#link
-    if (link === undefined || !this.#isReady) return
-    const { now } = this.#world.time
-    this.#written = this.#written.filter(({ at }) => now - at < unconfirmedMillis)
-    for (const report of this.#waiting.splice(0)) {
-      link.toServer(report)
-      this.#written.push({ report, at: now })
-    }
-  }
-
-  #finalOf(taskId: TaskId, handOver: number): Report | undefined {
-    return [...this.#waiting, ...this.#written.map(({ report }) => report)].find((report) =>
-      isFinal(report) && report.taskId === taskId && report.handOver === handOver
-    )
+    if (this.#link === undefined || !this.#isReady) return
+    for (const frame of this.#outbox.take(this.#world.time.now, this.acknowledgements)) this.#link.toServer(frame)
   }
 }
-
-const isFinal = (report: Report): boolean => report.type === "taskComplete" || report.newStatus === "interrupted"
 
 const statusReport = ({ handOver, spawn: { taskId }, status }: Running): Report => ({
   type: "taskStatusChange",

@@ -57,6 +57,7 @@ export class Link {
       hostname,
       machineId,
       maxConcurrentTasks,
+      acknowledgements: daemon.acknowledgements,
       send: (frame) => Effect.sync(() => this.#toDaemon(frame)),
       close: Effect.sync(() => this.#close("another connection has taken the place of this one"))
     }
@@ -147,7 +148,7 @@ export class Link {
 
   /** Nothing gets through any more, and both sides notice. What was on its way is lost. */
   cut(): void {
-    if (!this.#isWhole) return
+    if (!this.#isWhole) return this.#daemon.lost(this)
     this.#isWhole = false
     this.#serverNotices("the connection broke")
     this.#daemon.lost(this)

@@ -1,9 +1,12 @@
 /** One simulated process with the runtime in it: the production actors, on virtual time and a simulated store. */
-import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Option, Scope, Stream } from "effect"
 import type { DaemonRegistries } from "../../actors/DaemonRegistryActor.ts"
 import type { Daemons } from "../../actors/Daemons.ts"
 import type { Directives } from "../../actors/DirectiveActor.ts"
+import * as FencedLog from "../../actors/FencedLog.ts"
 import { layerActors, reconcile, resume } from "../../actors/layer.ts"
+import { Leases, LeaseTimes } from "../../actors/Leases.ts"
+import * as MemoryLeases from "../../actors/MemoryLeases.ts"
 import { NodeName, PassivationMillis, SnapshotEvents } from "../../actors/SupervisorActor.ts"
 import { TaskDirectory } from "../../daemon/DaemonSession.ts"
 import type { TaskOutput } from "../../daemon/TaskOutput.ts"
@@ -19,6 +22,8 @@ export type Services = Directives | DaemonRegistries | Daemons | TaskOutput | Sc
 /** Far less than in earnest, so that there are snapshots, and actors that leave the memory, in every run. */
 const snapshotEvents = 25
 const passivationMillis = 240_000
+/** Five times those in earnest, which makes for fewer renewals. */
+const leaseTimes: LeaseTimes = { renewMillis: 5_000, killedMillis: 15_000, ttlMillis: 40_000 }
 
 export class Machine implements Process {
   readonly name: string
@@ -34,11 +39,15 @@ export class Machine implements Process {
     this.fibers = new Fibers(world.time, world.seed, `${name} ${incarnation}`)
     this.fibers.ahead = world.clockAhead
     const { log, snapshots } = world.store.connect(this)
+    const leases = world.leases === undefined ? Layer.empty : MemoryLeases.layer(world.leases, { node: name })
     const layer = layerActors.pipe(
+      Layer.provide(FencedLog.layer),
+      Layer.provideMerge(leases),
       Layer.provideMerge(Layer.mergeAll(
         Layer.succeed(EventLog)(log),
         Layer.succeed(Snapshots)(snapshots),
         Layer.succeed(NodeName)(name),
+        Layer.succeed(LeaseTimes)(leaseTimes),
         Layer.succeed(SnapshotEvents)(snapshotEvents),
         Layer.succeed(PassivationMillis)(passivationMillis),
         Layer.succeed(TaskDirectory)((taskId) =>
@@ -48,26 +57,36 @@ export class Machine implements Process {
     )
     const scope = Scope.makeUnsafe()
     this.fibers.fork(
-      Effect.gen(function*() {
-        const services = yield* Layer.buildWithScope(layer, scope)
-        const context = Context.merge(services, Context.make(Scope.Scope, scope))
-        return context
-      }),
+      Effect.map(Layer.buildWithScope(layer, scope), Context.merge(Context.make(Scope.Scope, scope))),
       this.fibers.context,
       (exit) => {
-        if (Exit.isFailure(exit)) throw new Error(`${name} did not start: ${String(exit.cause)}`)
+        // What keeps it from starting goes away, and whoever runs it tries again.
+        if (Exit.isFailure(exit)) return this.crash()
         this.#begin(Context.merge(this.fibers.context, exit.value))
       }
     )
   }
 
-  /** It serves requests from the start, while it goes on with what was under way. */
+  /** It serves requests from the start, while it goes on with what was under way; as `layerRuntime` does. */
   #begin(services: Context.Context<Services>): void {
     this.#services = services
-    this.fibers.fork(
-      Effect.andThen(resume(this.#world.ledger.active()), reconcile(this.#world.reconcileMillis)),
-      services
-    )
+    const { ledger, reconcileMillis } = this.#world
+    const resumeAll = Effect.gen(function*() {
+      const { take, takenOver } = yield* Leases
+      const here = yield* take(ledger.active().map(({ ownerId }) => ownerId))
+      yield* resume(ledger.active().filter(({ ownerId }) => here.has(ownerId)))
+      yield* Effect.forkScoped(
+        Stream.runForEach(
+          takenOver,
+          (owners) => resume(ledger.active().filter(({ ownerId }) => owners.includes(ownerId)))
+        )
+      )
+    })
+    this.fibers.fork(Effect.andThen(resumeAll, reconcile(reconcileMillis)), services, (exit) => {
+      if (Exit.isFailure(exit)) this.crash()
+    })
+    // As `makima serve` does, it starts anew when another has taken over everything from it.
+    this.fibers.fork(Effect.flatMap(Leases, ({ lost }) => lost), services, () => this.crash())
     for (const run of this.#waiting.splice(0)) run()
   }
 
@@ -87,6 +106,7 @@ export class Machine implements Process {
   crash(): void {
     if (this.fibers.isDead) return
     this.fibers.die()
+    if (this.#world.leases !== undefined) MemoryLeases.kill(this.#world.leases, this.name)
     // Whoever was connected notices in a moment; nothing of the process runs any more.
     for (const lost of this.#lost) this.#world.time.after(1, lost)
     this.#lost.clear()

@@ -1,4 +1,5 @@
 /** Everything that a run consists of, made from its seed. */
+import * as MemoryLeases from "../../actors/MemoryLeases.ts"
 import type { LoggedEvent } from "../../events/Unreadable.ts"
 import type { Agent } from "../Agent.ts"
 import { agentOf } from "../Agent.ts"
@@ -31,6 +32,8 @@ export class World {
   readonly ledger = new Ledger()
   readonly store: Store
   readonly checks: Checks
+  /** Which process has whom, where there are several. */
+  readonly leases: MemoryLeases.LeaseTable | undefined
   readonly cluster: Cluster
   readonly client: Client
   readonly agent: Agent
@@ -57,9 +60,10 @@ export class World {
       (snapshot) => this.checks.onSnapshot(snapshot)
     )
     this.checks = checks(this)
-    this.cluster = new Cluster(this)
+    // Where processes stand still there has to be another to take over from them.
+    this.leases = (profile.faults.freeze ?? 0) > 0 ? MemoryLeases.makeTable() : undefined
     this.client = new Client(this)
-    this.cluster.start()
+    this.cluster = new Cluster(this, this.leases === undefined ? ["node-1"] : ["node-1", "node-2"])
     this.daemons = Array.from(
       { length: profile.daemons },
       (_, index) => new SimulatedDaemon(this, index, Users.ownerOf(this, index), this.#placesOf(index))
@@ -90,10 +94,10 @@ export class World {
       this.store.awayUntil = Math.max(this.store.awayUntil, time.now + millis)
     })
     at("crash", "runtime", (key) => {
-      if (faults.happens("crash", key, () => "the runtime dies")) this.cluster.crash()
+      if (faults.happens("crash", key, () => "the runtime dies")) this.cluster.crash(faults.chance(key))
     })
     at("freeze", "runtime", (key) => {
-      if (faults.happens("freeze", key, () => "the runtime stands still")) this.cluster.freeze(key)
+      if (faults.happens("freeze", key, () => "the runtime stands still")) this.cluster.freeze(faults.chance(key))
     })
     at("clockJump", "all", (key) => {
       const millis = faults.chance(key).spread(1_000, 600_000)

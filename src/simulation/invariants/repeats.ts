@@ -28,8 +28,8 @@ export const repeats: Invariant = {
       const state = ledger.directives.get(stream.slice("directive-".length) as DirectiveId)!
       const task = taskOf(state, taskId)!
       const its = task.handOvers.find((one) => one.handOver === handOver)
-      // The same append may have taken the task from the daemon again, and then its report is a stale one.
-      if (its === undefined || (isOpen(task) && its.failed)) return
+      // The same append may have taken the task from the daemon, or ended it otherwise: then its report is a stale one.
+      if (its === undefined || (isOpen(task) ? its.failed : task.endedBy !== handOver)) return
       const report = { _tag: "ReportTask", taskId, handOver, daemonId: its.daemonId, status } as const
       const decided = Directive.decide(state, report, { now: at, policy: Directive.defaultPolicy })
       const events = Result.isSuccess(decided) ? decided.success.events : []
