@@ -223,6 +223,11 @@ describe("Two servers on one database", { timeout: patience }, () => {
     holder.kill("SIGSTOP")
     // The report goes to the one that is frozen, and waits there until it wakes up.
     go(id, "first")
+    // Whoever is asked meanwhile neither hangs nor knows better than the one who has it, until it has it itself.
+    const remember = () => ask(other, `/directives/${id}/memories/k`, { method: "PUT", body: { value: "v" } })
+    const refused = await remember()
+    assert.deepStrictEqual([refused.status, refused.headers.get("retry-after")], [503, "1"])
+    await until(remember, ({ status }) => status === 200)
     await started(id, "second")
     go(id, "second")
     await allEnds(id, 2)
@@ -238,6 +243,35 @@ describe("Two servers on one database", { timeout: patience }, () => {
     await checkUndisturbed(id, "first", "second")
     daemon.kill("SIGINT")
     await daemon.ended
+  })
+
+  it("pass on a daemon's connection with its frames and the way it ends", async () => {
+    const connect = async (server: Server, apiKey: string) => {
+      const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws/daemon`)
+      const frames: Array<{ readonly type: string; readonly code?: string }> = []
+      const closed = new Promise<number>((resolve) => socket.addEventListener("close", ({ code }) => resolve(code)))
+      socket.addEventListener("message", ({ data }) => frames.push(JSON.parse(data)))
+      await new Promise((resolve) => socket.addEventListener("open", resolve))
+      socket.send(
+        JSON.stringify({ type: "authenticate", apiKey, machineId: "m", hostname: "h", maxConcurrentTasks: 0 })
+      )
+      const says = (type: string) => until(() => frames.find((frame) => frame.type === type), (frame) => !!frame)
+      return { socket, closed, says }
+    }
+    for (const server of [a, b]) {
+      const first = await connect(server, keys.alice!)
+      await first.says("authenticated")
+      first.socket.send("no JSON")
+      assert.strictEqual((await first.says("error"))!.code, "not_a_frame")
+      const second = await connect(server === a ? b : a, keys.alice!)
+      await second.says("authenticated")
+      assert.strictEqual(await first.closed, 1008)
+      second.socket.close(1000)
+      assert.strictEqual(await second.closed, 1000)
+    }
+    const stranger = await connect(a, "wrong")
+    assert.strictEqual((await stranger.says("error"))!.code, "unauthorized")
+    assert.strictEqual(await stranger.closed, 1008)
   })
 
   it("refuse a second server of the same name in one line", async () => {
