@@ -1,0 +1,268 @@
+/**
+ * Goal: each checker notices what it is there for. Method: histories made by hand, one good and several bad ones each, and
+ * nothing else running. That the checkers hear of what happens in a run is not shown here, but by breaking the code.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { Invariant } from "../../src/simulation/Invariant.ts"
+import { Violation } from "../../src/simulation/Invariant.ts"
+import { acknowledged } from "../../src/simulation/invariants/acknowledged.ts"
+import { handOvers } from "../../src/simulation/invariants/handOvers.ts"
+import { inFlight } from "../../src/simulation/invariants/inFlight.ts"
+import { liveness } from "../../src/simulation/invariants/liveness.ts"
+import { owners } from "../../src/simulation/invariants/owners.ts"
+import { ownFaults } from "../../src/simulation/invariants/ownFaults.ts"
+import { places } from "../../src/simulation/invariants/places.ts"
+import { repeats } from "../../src/simulation/invariants/repeats.ts"
+import { sameState } from "../../src/simulation/invariants/sameState.ts"
+import { sequence } from "../../src/simulation/invariants/sequence.ts"
+import { stepOrder } from "../../src/simulation/invariants/stepOrder.ts"
+import {
+  answer,
+  answered,
+  completed,
+  connected,
+  created,
+  daemon,
+  daemonId,
+  handedOver,
+  history,
+  ready,
+  request,
+  started,
+  step,
+  stepCompleted,
+  stranger,
+  stream,
+  task,
+  taskId
+} from "./histories.ts"
+
+type Told = (told: ReturnType<typeof history>) => unknown
+
+const begun = [created, started]
+const oneStep = [...begun, step("a"), ready("a"), task("a")]
+
+const check = (invariant: Invariant, good: Told, bad: Readonly<Record<string, Told>>) => {
+  describe(`Invariant ${invariant.name}`, () => {
+    it("has nothing against a good history", () => void good(history(invariant)))
+    for (const [what, told] of Object.entries(bad)) {
+      it(`notices ${what}`, () => {
+        try {
+          told(history(invariant))
+        } catch (error) {
+          assert.instanceOf(error, Violation)
+          assert.strictEqual((error as Violation).invariant, invariant.name)
+          return
+        }
+        assert.fail("nothing was noticed")
+      })
+    }
+  })
+}
+
+check(
+  stepOrder,
+  (told) => told.append([...oneStep, connected, handedOver("a"), completed("a"), stepCompleted("a")]),
+  {
+    "a step that is ready before its dependency": (told) =>
+      told.append([...begun, step("a"), step("b", 0, ["a"]), ready("b")]),
+    "a step that is ready before a lower orderIndex": (told) =>
+      told.append([...begun, step("a"), step("b", 1), ready("b")]),
+    "a hand-over before a lower orderIndex that came later": (told) =>
+      told.append([...begun, step("b", 1), ready("b"), task("b"), step("a"), handedOver("b")]),
+    "a step of a plan that is not accepted": (told) =>
+      told.append([
+        ...begun,
+        task("p", "planning"),
+        step("a", 0, [], "p"),
+        ready("a")
+      ])
+  }
+)
+
+check(
+  handOvers,
+  (told) => told.append([...oneStep, handedOver("a"), completed("a"), stepCompleted("a")]),
+  {
+    "two hand-overs at once": (told) => told.append([...oneStep, handedOver("a"), handedOver("a", 2)]),
+    "a number left out": (told) => told.append([...oneStep, handedOver("a", 2)]),
+    "a task that ends twice": (told) => told.append([...oneStep, handedOver("a"), completed("a"), completed("a")]),
+    "a success of a hand-over that never was": (told) => told.append([...oneStep, handedOver("a"), completed("a", 2)]),
+    "a stale failure that counts": (told) =>
+      told.append([
+        ...oneStep,
+        handedOver("a"),
+        { _tag: "HandOverFailed", taskId: taskId("a"), handOver: 1, daemonId, reason: "", excludedUntil: 0 },
+        handedOver("a", 2),
+        { _tag: "TaskFailed", taskId: taskId("a"), handOver: 1, reason: "" }
+      ]),
+    "a result that is lost": (told) => told.append([...oneStep, handedOver("a"), completed("a")]),
+    "a result that is applied twice": (told) =>
+      told.append([...oneStep, handedOver("a"), completed("a"), stepCompleted("a"), stepCompleted("a")]),
+    "a hand-over of a task that has ended": (told) =>
+      told.append([...oneStep, handedOver("a"), completed("a"), stepCompleted("a"), handedOver("a", 2)])
+  }
+)
+
+check(
+  places,
+  (told) => told.append([connected, ...oneStep, handedOver("a")]),
+  {
+    "more tasks than a daemon takes": (told) =>
+      told.append([connected, ...oneStep, step("b"), ready("b"), task("b"), handedOver("a"), handedOver("b")]),
+    "a daemon that nobody knows": (told) => told.append([...oneStep, handedOver("a")]),
+    "a task of another owner": (told) =>
+      told.append([connected], { stream: `daemons-${stranger}` }).append([...oneStep, handedOver("a")]),
+    "a daemon that gets one too many": (told) =>
+      told.append(begun).checker.start?.({ ...daemon, running: new Map([[taskId("b"), 1]]) }, spawn())
+  }
+)
+
+check(
+  inFlight,
+  (told) =>
+    told.append([...begun, task("p", "planning"), completed("p"), task("q", "planning"), task("c", "completion")]),
+  {
+    "two plans at once": (told) => told.append([...begun, task("p", "planning"), task("q", "planning")]),
+    "two completions at once": (told) => told.append([...begun, task("c", "completion"), task("d", "completion")])
+  }
+)
+
+check(
+  sequence,
+  (told) => told.append([...begun, connected]).wait(5_000).checker.end?.(),
+  {
+    "a version left out": (told) => told.append(begun).append([step("a")], { version: 4 }),
+    "a version twice": (told) => told.append(begun).append([step("a")], { version: 2 }),
+    "a position that does not grow": (told) => told.append(begun).append([step("a")], { position: 2 }),
+    "a hash that is not of the event": (told) => told.append(begun).append([step("a")], { hash: "0".repeat(64) }),
+    "a subscriber who misses the last event": (told) => told.append(begun).miss().checker.end?.(),
+    "a subscriber who misses one in the middle": (told) => told.append(begun).miss().append([step("a")]).wait(5_000)
+  }
+)
+
+check(
+  sameState,
+  (told) => told.append([...oneStep, connected, handedOver("a")]).wait(60_000).checker.end?.(),
+  {
+    "an actor that thinks something else": (told) =>
+      told.append(begun).checker.snapshot?.({
+        stream,
+        version: 2,
+        position: 2,
+        schema: "",
+        state: "{}",
+        digest: "",
+        at: 0
+      }),
+    "rows that say something else": (told) => {
+      told.append(oneStep)
+      const [id, state] = [...told.ledger.directives][0]!
+      told.ledger.directives.set(id, { ...state, status: "paused" })
+      told.checker.end?.()
+    }
+  }
+)
+
+check(
+  acknowledged,
+  (told) => {
+    told.checker.request?.(request("key"))
+    told.append([...begun, answered("key")], { commandId: "key" }).respond(request("key"))
+    told.append([connected, step("a"), ready("a"), task("a"), handedOver("a")]).checker.frame?.(daemon, spawn())
+  },
+  {
+    "an answer that is not in the log": (told) => told.append(begun).respond(request("key")),
+    "an answer of a position that is not there": (told) => told.append(begun).respond(request("key"), answer, 99),
+    "an answer other than the one in the log": (told) => {
+      told.checker.request?.(request("key"))
+      told.append([...begun, answered("key", 2)], { commandId: "key" }).respond(request("key"))
+    },
+    "events of a command that nobody gave": (told) => told.append([...begun, answered("key")], { commandId: "key" }),
+    "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn())
+  }
+)
+
+check(
+  repeats,
+  (told) => told.append([...begun, answered("key")]).respond(request("key")).respond(request("key")),
+  {
+    "two answers to a key in the log": (told) => told.append([...begun, answered("key"), answered("key")]),
+    "two answers to a key": (told) =>
+      told.append([...begun, answered("key")]).respond(request("key")).respond(request("key"), {
+        ...answer,
+        status: "idle"
+      }),
+    "a report that leaves two traces": (told) => {
+      const ignored = {
+        _tag: "ReportIgnored",
+        taskId: taskId("a"),
+        handOver: 1,
+        daemonId,
+        report: "failed",
+        because: ""
+      } as const
+      told.append([...oneStep, handedOver("a"), completed("a"), stepCompleted("a"), ignored, ignored])
+    }
+  }
+)
+
+check(
+  liveness,
+  (told) => told.append([connected, ...oneStep, handedOver("a")]).wait(60_000).checker.end?.(),
+  {
+    "a task that waits although there is room": (told) => told.append([connected, ...oneStep]).wait(60_000),
+    "a directive that never comes to rest": (told) => told.append([connected, ...oneStep]).unsettle().checker.end?.()
+  }
+)
+
+check(
+  owners,
+  (told) => told.append([...oneStep, connected]).respond(request("key")),
+  {
+    "an answer to a stranger": (told) => told.append(begun).respond(request("key", stranger)),
+    "a task that is sent to a stranger": (told) =>
+      told.append(oneStep).checker.frame?.({ ...daemon, ownerId: stranger }, spawn())
+  }
+)
+
+check(
+  ownFaults,
+  (told) => told.append([{ _tag: "ActorFailed", address: "a", cause: "EventLogError: it is away", at: 0 }]),
+  {
+    "an actor that fails by itself": (told) =>
+      told.append([{ _tag: "ActorFailed", address: "a", cause: "TypeError: x is not a function", at: 0 }]),
+    "an actor that is parked": (told) => told.append([{ _tag: "ActorParked", address: "a", at: 0, cause: "" }])
+  }
+)
+
+function spawn() {
+  return {
+    type: "spawnTask",
+    taskId: taskId("a"),
+    taskName: "a",
+    plan: "",
+    repoUrl: null,
+    baseBranch: null,
+    targetBranch: null,
+    parentTaskId: null,
+    depth: 0,
+    isOrchestrator: false,
+    targetRepoPath: null,
+    completionAction: null,
+    continueFromTaskId: null,
+    copyFiles: null,
+    contractId: null,
+    isSupervisor: false,
+    autonomousLoop: false,
+    resumeSession: false,
+    conversationHistory: null,
+    patchData: null,
+    patchBaseSha: null,
+    localOnly: false,
+    autoMergeLocal: false,
+    supervisorWorktreeTaskId: null,
+    directiveId: null,
+    handOver: 1
+  } as const
+}
