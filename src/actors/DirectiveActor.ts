@@ -123,10 +123,11 @@ export class Directives extends Context.Service<Directives, {
         }
       }
 
-      const actor = (directiveId: DirectiveId) => {
-        const started = supervisor.actor(Directive.streamOf(directiveId), behaviour)
-        return leases.fence === undefined ? started : Effect.andThen(here(directiveId), started)
-      }
+      const started = (directiveId: DirectiveId) => supervisor.actor(Directive.streamOf(directiveId), behaviour)
+
+      /** The same, of a directive whose owner is here. */
+      const actor = (directiveId: DirectiveId) =>
+        leases.fence === undefined ? started(directiveId) : Effect.andThen(here(directiveId), started(directiveId))
 
       /** Goes on for a directive whose owner is here. A new one has nobody yet. */
       const here = Effect.fnUntraced(function*(directiveId: DirectiveId) {
@@ -151,6 +152,19 @@ export class Directives extends Context.Service<Directives, {
             Effect.catch(cannotLook(directiveId))
           )
 
+      /** Goes on if there is such a directive, and if its actor may be here. */
+      const admit = Effect.fnUntraced(function*(directiveId: DirectiveId, asker: OwnerId | undefined) {
+        if (leases.fence === undefined) {
+          return (yield* exists(directiveId)) ? undefined : yield* new DirectiveNotFound({ directiveId })
+        }
+        const ownerId = yield* ownerOf(directiveId)
+        // Before anything is said of where it is: another owner's is not there, wherever it is.
+        if (ownerId === undefined || (asker !== undefined && asker !== ownerId)) {
+          return yield* new DirectiveNotFound({ directiveId })
+        }
+        yield* requireHere(leases, ownerId)
+      })
+
       /** The actor of a parked directive, if the command is to resume it. */
       const unparked = Effect.fnUntraced(function*(
         directiveId: DirectiveId,
@@ -168,18 +182,10 @@ export class Directives extends Context.Service<Directives, {
 
       const ask = Effect.fn("Directives.ask")(
         function*(directiveId: DirectiveId, command: DirectiveCommand, options?: AskOptions) {
-          if (command._tag !== "CreateDirective" && !(yield* exists(directiveId))) {
-            return yield* new DirectiveNotFound({ directiveId })
-          }
-          if (leases.fence !== undefined) {
-            // Before anything is said of where it is: another owner's is not there, wherever it is.
-            if (command._tag === "CreateDirective") yield* requireHere(leases, command.ownerId)
-            else if (options?.ownerId !== undefined && (yield* ownerOf(directiveId)) !== options.ownerId) {
-              return yield* new DirectiveNotFound({ directiveId })
-            }
-          }
+          if (command._tag === "CreateDirective") yield* requireHere(leases, command.ownerId)
+          else yield* admit(directiveId, options?.ownerId)
           let wasParked = false
-          const ref = yield* actor(directiveId).pipe(Effect.catch((refusal) => {
+          const ref = yield* started(directiveId).pipe(Effect.catch((refusal) => {
             wasParked = refusal.parked !== undefined
             return wasParked ? unparked(directiveId, command, options, refusal) : Effect.fail(refusal)
           }))
