@@ -13,20 +13,25 @@ export interface AgentCommand {
   readonly command: DirectiveCommand
 }
 
+/** What an agent does with one task: what it ends with is what its daemon reports. */
 export interface Work {
   /** How long the agent takes, in virtual milliseconds. */
   readonly millis: number
   /** `never`: it goes on until it is interrupted, or until nothing goes wrong any more. */
   readonly ends: "well" | "badly" | "never"
-  /** They are given one after another, and the agent ends after the last has been answered. */
-  readonly commands?: ReadonlyArray<AgentCommand>
+  /**
+   * They are given one after another, and the agent ends after the last has been answered. A planner adds its steps with
+   * these (`AddSteps`), and who completes says where the pull request is (`UpdateDirective`).
+   */
+  readonly commands: ReadonlyArray<AgentCommand>
 }
 
 /** What an agent knows of its task. */
 export interface Assignment {
+  /** What the daemon was sent: the prompt is its `plan`. */
   readonly task: SpawnTask
   readonly kind: TaskKind
-  /** The steps that its directive has. */
+  /** The steps that its directive has, where it makes a plan. */
   readonly steps: ReadonlyArray<Step>
   /** How many plans there were before, where it makes one. */
   readonly round: number
@@ -34,28 +39,52 @@ export interface Assignment {
   readonly chance: Chance
 }
 
-export type Agent = (assignment: Assignment) => Work
+/**
+ * What an agent does with a task that it was handed. Whatever it leaves out is as the profile has it, with its faults:
+ * `{}` is an agent like any other. Called once a hand-over; it may draw from `chance`, and from nothing else.
+ */
+export type Agent = (assignment: Assignment) => Partial<Work>
 
-/** The agents of a profile: most do what they should. */
-export const agentOf = (profile: Profile, faults: Faults): Agent => (assignment) => {
-  const { chance, kind, task } = assignment
-  const about = `${task.taskId} ${task.handOver}`
-  const name = `the agent of ${JSON.stringify(task.taskName)}`
-  const millis = chance.spread(...profile.agentMillis)
-  const ends = faults.strikes("agentHangs", about, () => `${name} hangs`)
-    ? "never"
-    : faults.strikes("agentFails", about, () => `${name} fails`)
-    ? "badly"
-    : "well"
-  switch (kind) {
+/** The agents of a profile, most of which do what they should, as far as `own` says nothing else. */
+export const agentOf =
+  (profile: Profile, faults: Faults, own: Agent = () => ({})) => (assignment: Assignment): Work => {
+    const { chance, task } = assignment
+    const said = own(assignment)
+    const about = `${task.taskId} ${task.handOver}`
+    const name = `the agent of ${JSON.stringify(task.taskName)}`
+    const millis = said.millis ?? chance.spread(...profile.agentMillis)
+    const ends = said.ends ?? (faults.strikes("agentHangs", about, () => `${name} hangs`)
+      ? "never"
+      : faults.strikes("agentFails", about, () => `${name} fails`)
+      ? "badly"
+      : "well")
+    return {
+      millis,
+      ends,
+      commands: said.commands ?? commandsOf(profile, faults, assignment, about, name, millis, ends)
+    }
+  }
+
+const commandsOf = (
+  profile: Profile,
+  faults: Faults,
+  assignment: Assignment,
+  about: string,
+  name: string,
+  millis: number,
+  ends: Work["ends"]
+): ReadonlyArray<AgentCommand> => {
+  switch (assignment.kind) {
     case "step":
-      return { millis, ends }
+      return []
     case "planning":
-      return { millis, ends, commands: plan(profile, faults, assignment, about, name, millis) }
+      return plan(profile, faults, assignment, about, name, millis)
     case "completion": {
       const isForgotten = faults.strikes("prUrlMissing", about, () => `${name} does not say where the pull request is`)
-      const command = { _tag: "UpdateDirective", prUrl: `https://git.example/pull/${task.taskId.slice(0, 4)}` } as const
-      return { millis, ends, commands: isForgotten || ends !== "well" ? [] : [{ after: millis >> 1, command }] }
+      const prUrl = `https://git.example/pull/${assignment.task.taskId.slice(0, 4)}`
+      return isForgotten || ends !== "well"
+        ? []
+        : [{ after: millis >> 1, command: { _tag: "UpdateDirective", prUrl } }]
     }
   }
 }

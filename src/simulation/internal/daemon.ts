@@ -204,7 +204,7 @@ export class SimulatedDaemon {
       time.after(chance.below(work.millis), () => this.#lie(task, chance))
     }
     const begun = time.now
-    const commands = [...work.commands ?? []]
+    const commands = [...work.commands]
     const next = () => {
       if (!isOn() || task.isInterrupted) return
       const command = commands.shift()

@@ -1,8 +1,7 @@
 /** Everything that a run consists of, made from its seed. */
 import * as MemoryLeases from "../../actors/MemoryLeases.ts"
 import type { LoggedEvent } from "../../events/Unreadable.ts"
-import type { Agent } from "../Agent.ts"
-import { agentOf } from "../Agent.ts"
+import { type Agent, agentOf } from "../Agent.ts"
 import { isAtRest } from "../invariants/liveness.ts"
 import type { Profile } from "../Profile.ts"
 import type { Checks } from "./checks.ts"
@@ -36,7 +35,7 @@ export class World {
   readonly leases: MemoryLeases.LeaseTable | undefined
   readonly cluster: Cluster
   readonly client: Client
-  readonly agent: Agent
+  readonly agent: ReturnType<typeof agentOf>
   readonly daemons: ReadonlyArray<SimulatedDaemon>
   readonly owned: ReadonlyArray<Users.Owned>
   /** What somebody has got who follows the log. */
@@ -52,7 +51,7 @@ export class World {
     this.profile = profile
     this.time = new Time(seed)
     this.faults = new Faults(seed, this.time, profile, only)
-    this.agent = agent ?? agentOf(profile, this.faults)
+    this.agent = agentOf(profile, this.faults, agent)
     this.store = new Store(
       this.time,
       this.faults,
