@@ -11,7 +11,7 @@ import { openLog } from "../support/logs.ts"
 import { connection, freshDatabase, layerAdmin } from "../support/postgres.ts"
 import { makeProxy, type Place } from "../support/proxy.ts"
 
-const times: LeaseTimes = { renewMillis: 50, killedMillis: 400, ttlMillis: 800 }
+const times: LeaseTimes = { renewMillis: 50, killedMillis: 800, ttlMillis: 1_200 }
 const [ada, bob, eve] = ["ada", "bob", "eve"].map((name) => OwnerId.make(name)) as [OwnerId, OwnerId, OwnerId]
 
 /** A process that is called so, which reaches the database at a place. */
@@ -150,7 +150,7 @@ describe("Leases in PostgreSQL", () => {
       for (let i = 0; i < 8; i++) {
         yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
           WHERE datname = ${database} AND application_name = 'makima lease'`
-        yield* Effect.sleep(times.killedMillis / 2)
+        yield* Effect.sleep(200)
       }
       assert.strictEqual(yield* b.where(ada), "a")
       yield* a.valid

@@ -8,6 +8,7 @@ import {
   jsonLines,
   lines,
   makimaHere,
+  patience,
   repositoryIn,
   start,
   type Started,
@@ -16,12 +17,11 @@ import {
   useDatabase
 } from "../support/cli.ts"
 
-const patience = 40_000
 const database = useDatabase()
 const folder = temporary()
 
 /** Short, for a test, and long for a process that has not stood still. */
-const leaseSeconds = "2.4"
+const leaseSeconds = "3"
 
 interface Server extends Started {
   readonly url: string
