@@ -10,6 +10,7 @@ import { World } from "./internal/world.ts"
 import { type Checker, type Invariant, type Observed, type RecordedEvent, Violation } from "./Invariant.ts"
 import { invariants as all } from "./invariants/all.ts"
 import { type Profile, type ProfileName, profiles } from "./Profile.ts"
+import type { MakeDirective, Operation } from "./Users.ts"
 
 export interface Options {
   /** A whole number: the same one gives the same run. */
@@ -17,8 +18,12 @@ export interface Options {
   readonly profile?: ProfileName | Profile
   /** Keys of all that may happen; without this, everything that the seed has. */
   readonly only?: ReadonlySet<string>
-  /** What agents do, instead of what the profile says. */
+  /** What agents do, as far as the profile does not say it. */
   readonly agent?: Agent
+  /** What directives there are, instead of some that are made up. How many is in the profile. */
+  readonly directive?: MakeDirective
+  /** What people do, beside what the profile says. */
+  readonly operations?: ReadonlyArray<Operation>
   /** Held beside those that always hold. */
   readonly invariants?: ReadonlyArray<Invariant>
 }
@@ -52,6 +57,8 @@ export const run = (options: Options): Outcome => {
       profile,
       only: options.only,
       agent: options.agent,
+      directive: options.directive,
+      operations: options.operations ?? [],
       checks: (world) => checksOf(world, [...all, ...options.invariants ?? []])
     })
     try {

@@ -11,7 +11,7 @@ import type { Time } from "./time.ts"
 export interface Happening {
   /** What it is called among those of its seed and profile. */
   readonly key: string
-  readonly kind: FaultKind | OperationKind | "create"
+  readonly kind: FaultKind | OperationKind | "create" | "own"
   /** Virtual milliseconds since the run began. */
   readonly at: number
   readonly text: string

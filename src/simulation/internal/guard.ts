@@ -39,6 +39,17 @@ const GuardedDate = new Proxy(globalThis.Date, {
   }
 })
 
+/** Runs what a user of the simulator has written: an error that is made in there says where. */
+export const traced = <A>(run: () => A): A => {
+  const { stackTraceLimit } = Error
+  try {
+    Error.stackTraceLimit = 10
+    return run()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 export const guarded = <A>(run: () => A): A => {
   const undo: Array<() => void> = []
   const replace = (owner: object, name: string, value: unknown) => {

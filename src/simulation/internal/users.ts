@@ -1,11 +1,13 @@
 /** What people do with their directives: drawn up front, carried out on whatever is there at that time. */
 import { HashMap } from "effect"
-import type { DirectiveCommand } from "../../actors/DirectiveCommand.ts"
+import type { DirectiveCommand, NewStep } from "../../actors/DirectiveCommand.ts"
 import { isOpen, type State, type Step, type Task } from "../../actors/DirectiveState.ts"
 import { type DirectiveId, directiveIdOf, OwnerId } from "../../events/Ids.ts"
 import { batchOf } from "../Agent.ts"
 import { type OperationKind, operations } from "../Profile.ts"
+import type { NewDirective, Operation } from "../Users.ts"
 import type { Chance } from "./chance.ts"
+import { traced } from "./guard.ts"
 import type { World } from "./world.ts"
 
 const createdWithinMillis = 300_000
@@ -34,38 +36,59 @@ export const begin = (world: World): ReadonlyArray<Owned> =>
         world.time.after(at, () => operate(world, owned, kind, `${kind} ${name} ${count}`))
       }
     }
+    for (const own of world.operations) {
+      for (const [count, at] of world.faults.times(own.rate, `${own.name} ${name}`).entries()) {
+        world.time.after(at, () => operateOwn(world, owned, own, `${own.name} ${name} ${count}`))
+      }
+    }
     return owned
   })
 
 const create = (world: World, { directiveId, name, ownerId }: Owned, index: number): void => {
   const { client, faults, time } = world
   const chance = faults.chance(`directive ${name}`)
-  const isPlanned = chance.is(0.7)
+  const { directive } = world
+  const own = directive === undefined ? undefined : traced(() => directive(index, chance))
+  const isPlanned = own === undefined ? chance.is(0.7) : own.steps === undefined
   if (!faults.happens("create", `create ${name}`, () => `${name} is made`)) return
+  const { steps: given, ...made } = own ?? madeUp(name, index, chance)
   const send = (command: DirectiveCommand, key: string, then?: () => void) =>
     client.send({ directiveId, ownerId, command, commandId: `${key} ${index}` }, then)
   send(
-    {
-      _tag: "CreateDirective",
-      ownerId,
-      title: `Directive ${index}`,
-      goal: `Goal of ${name}`,
-      ...(chance.is(0.7) ? { repositoryUrl: `https://git.example/${index}` } : {}),
-      memoryEnabled: chance.is(0.5),
-      start: isPlanned
-    },
+    { _tag: "CreateDirective", ownerId, ...made, start: isPlanned },
     "create",
     () => {
       if (isPlanned) return
-      const mean = Math.max(1, Math.round(world.profile.steps / world.profile.directives))
-      const size = chance.between(Math.ceil(mean / 2), Math.floor(mean * 1.5))
       send(
-        { _tag: "AddSteps", steps: batchOf(chance, "given", size, []) },
+        { _tag: "AddSteps", steps: given ?? givenSteps(world, chance) },
         "give steps",
         () => time.after(chance.below(60_000), () => send({ _tag: "StartDirective" }, "start"))
       )
     }
   )
+}
+
+const madeUp = (name: string, index: number, chance: Chance): NewDirective => ({
+  title: `Directive ${index}`,
+  goal: `Goal of ${name}`,
+  ...(chance.is(0.7) ? { repositoryUrl: `https://git.example/${index}` } : {}),
+  memoryEnabled: chance.is(0.5)
+})
+
+const givenSteps = (world: World, chance: Chance): ReadonlyArray<NewStep> => {
+  const mean = Math.max(1, Math.round(world.profile.steps / world.profile.directives))
+  return batchOf(chance, "given", chance.between(Math.ceil(mean / 2), Math.floor(mean * 1.5)), [])
+}
+
+const operateOwn = (world: World, { directiveId, name, ownerId }: Owned, own: Operation, key: string): void => {
+  const { client, faults, ledger } = world
+  const state = ledger.directives.get(directiveId)
+  if (state === undefined) return
+  const situation = { state, steps: ledger.stepsOf(directiveId), chance: faults.chance(`operation ${key}`) }
+  const command = traced(() => own.command(situation))
+  if (command === undefined) return
+  if (!faults.happens("own", key, () => `${own.name}: somebody asks ${name} to ${told(command)}`)) return
+  client.send({ directiveId, ownerId, command, commandId: key })
 }
 
 const operate = (world: World, owned: Owned, kind: OperationKind, key: string): void => {

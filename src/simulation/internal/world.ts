@@ -4,6 +4,7 @@ import type { LoggedEvent } from "../../events/Unreadable.ts"
 import { type Agent, agentOf } from "../Agent.ts"
 import { isAtRest } from "../invariants/liveness.ts"
 import type { Profile } from "../Profile.ts"
+import type { MakeDirective, Operation } from "../Users.ts"
 import type { Checks } from "./checks.ts"
 import { Client } from "./client.ts"
 import { Cluster } from "./cluster.ts"
@@ -20,6 +21,8 @@ export interface WorldOptions {
   readonly profile: Profile
   readonly only: ReadonlySet<string> | undefined
   readonly agent: Agent | undefined
+  readonly directive: MakeDirective | undefined
+  readonly operations: ReadonlyArray<Operation>
   readonly checks: (world: World) => Checks
 }
 
@@ -36,6 +39,9 @@ export class World {
   readonly cluster: Cluster
   readonly client: Client
   readonly agent: ReturnType<typeof agentOf>
+  readonly directive: MakeDirective | undefined
+  /** What a user of the simulator has people do, beside what the profile says. */
+  readonly operations: ReadonlyArray<Operation>
   readonly daemons: ReadonlyArray<SimulatedDaemon>
   readonly owned: ReadonlyArray<Users.Owned>
   /** What somebody has got who follows the log. */
@@ -46,11 +52,13 @@ export class World {
   /** How far all clocks have jumped ahead. */
   clockAhead = 0
 
-  constructor({ agent, checks, only, profile, seed }: WorldOptions) {
+  constructor({ agent, checks, directive, only, operations, profile, seed }: WorldOptions) {
     this.seed = seed
     this.profile = profile
     this.time = new Time(seed)
     this.faults = new Faults(seed, this.time, profile, only)
+    this.directive = directive
+    this.operations = operations
     this.agent = agentOf(profile, this.faults, agent)
     this.store = new Store(
       this.time,
