@@ -19,13 +19,13 @@ const digestOf = (seed: number, profile: ProfileName): string => {
 describe("A seed", () => {
   for (const profile of Object.keys(profiles) as ReadonlyArray<ProfileName>) {
     it(`gives the same bytes again and in another process: ${profile}`, () => {
-      const seeds = [1, 2, 3, 4]
+      const seeds = [1, 2, 3]
       const here = seeds.map((seed) => digestOf(seed, profile))
       assert.deepStrictEqual(seeds.map((seed) => digestOf(seed, profile)), here)
       const script = resolve(import.meta.dirname, "digests.ts")
       const there = execFileSync(process.execPath, [script, profile, ...seeds.map(String)], { encoding: "utf8" })
       assert.deepStrictEqual(there.trim().split("\n"), here)
       assert.strictEqual(new Set(here).size, seeds.length, "and another seed gives others")
-    })
+    }, 60_000)
   }
 })

@@ -135,7 +135,7 @@ check(
     "a version left out": (told) => told.append(begun).append([step("a")], { version: 4 }),
     "a version twice": (told) => told.append(begun).append([step("a")], { version: 2 }),
     "a position that does not grow": (told) => told.append(begun).append([step("a")], { position: 2 }),
-    "a hash that is not of the event": (told) => told.append(begun).append([step("a")], { hash: "0".repeat(64) }),
+    "a hash that is not of the event": (told) => told.append([created], { hash: "0".repeat(64) }),
     "a subscriber who misses the last event": (told) => told.append(begun).miss().checker.end?.(),
     "a subscriber who misses one in the middle": (told) => told.append(begun).miss().append([step("a")]).wait(5_000)
   }

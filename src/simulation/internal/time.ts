@@ -69,11 +69,22 @@ export class Time {
     for (let steps = 0;; steps += 1) {
       if (this.#failure !== undefined) throw this.#failure.error
       if (steps > stepsInInstantMax) throw new Error(`Nothing comes to rest at ${this.now} ms: something never waits`)
-      const ready = this.runners.filter(({ runnable }) => runnable > 0)
-      const runner = ready.length > 1 ? chance.pick(ready) : ready[0]
+      const runner = this.#next(chance)
       if (runner === undefined) return
       runner.step(chance)
     }
+  }
+
+  /** One of those that can do something, by chance. */
+  #next(chance: Chance): Runner | undefined {
+    let next: Runner | undefined
+    let count = 0
+    for (const runner of this.runners) {
+      if (runner.runnable === 0) continue
+      count += 1
+      if (count === 1 || chance.below(count) === 0) next = runner
+    }
+    return next
   }
 
   #push(timer: Timer): void {
