@@ -103,7 +103,8 @@ export class Coverage {
   }
 }
 
-const isOperation = (kind: string): boolean => kind === "create" || kind === "own" || (operations as ReadonlyArray<string>).includes(kind)
+const isOperation = (kind: string): boolean =>
+  kind === "create" || kind === "own" || (operations as ReadonlyArray<string>).includes(kind)
 
 interface Moved {
   readonly of: keyof typeof transitions
