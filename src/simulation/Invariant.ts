@@ -28,6 +28,7 @@ export interface ObservedDaemon {
 /** What a checker can look at. */
 export interface Observed {
   readonly profile: Profile
+  /** What is in the log, folded: the states of directives and of what keeps track of daemons. */
   readonly ledger: Ledger
   readonly daemons: () => ReadonlyArray<ObservedDaemon>
   /** Everything that was committed, in order. */
@@ -65,6 +66,7 @@ export interface Checker {
   readonly end?: () => void
 }
 
+/** `make` is called once a run, so that what a checker remembers is of that run alone. */
 export interface Invariant {
   /** Its number in section 10 of the specification, or a name of its own. */
   readonly name: string

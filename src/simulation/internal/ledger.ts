@@ -5,7 +5,7 @@
 import { HashMap } from "effect"
 import * as DaemonRegistry from "../../actors/DaemonRegistry.ts"
 import * as Directive from "../../actors/Directive.ts"
-import { isOpen, taskOf } from "../../actors/DirectiveState.ts"
+import { isOpen, type Task, taskOf } from "../../actors/DirectiveState.ts"
 import type { SpawnTask } from "../../daemon/Protocol.ts"
 import type { DaemonEvent } from "../../events/DaemonEvent.ts"
 import type { DirectiveEvent, TaskKind } from "../../events/DirectiveEvent.ts"
@@ -73,9 +73,16 @@ export class Ledger {
     )
   }
 
+  /** In the order in which they were added, drafts included. */
   stepsOf(directiveId: DirectiveId): ReadonlyArray<Directive.Step> {
     const state = this.directives.get(directiveId)
     return state === undefined ? [] : HashMap.toValues(state.steps).sort((a, b) => a.sequence - b.sequence)
+  }
+
+  /** Of all kinds, those that have ended, too; in no particular order. */
+  tasksOf(directiveId: DirectiveId): ReadonlyArray<Task> {
+    const state = this.directives.get(directiveId)
+    return state === undefined ? [] : HashMap.toValues(state.tasks)
   }
 
   /** What an agent finds that gets this task. */
