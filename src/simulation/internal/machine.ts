@@ -32,6 +32,7 @@ export class Machine implements Process {
   readonly #lost = new Set<() => void>()
   readonly #waiting: Array<() => void> = []
   #services: Context.Context<Services> | undefined
+  #isServing = false
 
   constructor(world: World, name: string, incarnation: number) {
     this.name = name
@@ -67,7 +68,7 @@ export class Machine implements Process {
     )
   }
 
-  /** It serves requests from the start, while it goes on with what was under way; as `layerRuntime` does. */
+  /** As `layerRuntime` and `serve`: first it goes on with what was under way, and then it serves. */
   #begin(services: Context.Context<Services>): void {
     this.#services = services
     const { ledger, reconcileMillis } = this.#world
@@ -83,11 +84,12 @@ export class Machine implements Process {
       )
     })
     this.fibers.fork(Effect.andThen(resumeAll, reconcile(reconcileMillis)), services, (exit) => {
-      if (Exit.isFailure(exit)) this.crash()
+      if (Exit.isFailure(exit)) return this.crash()
+      this.#isServing = true
+      for (const run of this.#waiting.splice(0)) run()
     })
     // As `makima serve` does, it starts anew when another has taken over everything from it.
     this.fibers.fork(Effect.flatMap(Leases, ({ lost }) => lost), services, () => this.crash())
-    for (const run of this.#waiting.splice(0)) run()
   }
 
   /** Runs something in the process, once it has started. `onLost` is called instead when it dies before that ends. */
@@ -99,7 +101,7 @@ export class Machine implements Process {
         this.#lost.delete(onLost)
         onExit(exit)
       })
-    if (this.#services === undefined) this.#waiting.push(start)
+    if (!this.#isServing) this.#waiting.push(start)
     else start()
   }
 
