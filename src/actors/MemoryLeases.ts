@@ -84,11 +84,13 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
         yield* way.await
         const now = yield* Clock.currentTimeMillis
         const taken: Array<OwnerId> = []
-        for (const [name, { isConnected, renewedAt, stopped }] of rows) {
+        for (const [name, dead] of rows) {
+          const { isConnected, renewedAt, stopped } = dead
           if (!isOurs() || name === node) continue
           if (!isDead({ isConnected, stopped, silentMillis: now - renewedAt }, judging, times)) continue
           rows.delete(name)
-          yield* claim(name)
+          // All or nothing: an owner of nobody who is there would be nobody's for ever.
+          yield* Effect.onError(claim(name), () => Effect.sync(() => rows.has(name) || rows.set(name, dead)))
           for (const [ownerId, home] of homes) {
             if (home !== name) continue
             homes.set(ownerId, node)
@@ -97,6 +99,10 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
         }
         return taken
       })
+      const owners: Table["owners"] = Effect.andThen(
+        way.await,
+        Effect.sync(() => isOurs() ? [...homes].flatMap(([ownerId, home]) => home === node ? [ownerId] : []) : [])
+      )
       const advertise: Table["advertise"] = (url) =>
         Effect.sync(() => {
           row.url = url
@@ -118,7 +124,7 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
         )
       return yield* hold(
         { node, fence: { stream: streamOf(node), epoch: row.epoch } },
-        { renew, takeOver, advertise, take },
+        { renew, takeOver, owners, advertise, take },
         times
       )
     })

@@ -72,6 +72,13 @@ export const layer = ({ node }: { readonly node: string }) =>
           ]),
           (rows) => rows.map(({ owner }) => OwnerId.make(owner))
         )
+      const owners: Table["owners"] = Effect.map(
+        session.ask<{ readonly owner: string }>(
+          "SELECT h.owner_id AS owner FROM homes h JOIN nodes n ON n.name = h.node WHERE n.name = $1 AND n.epoch = $2",
+          [node, epoch]
+        ),
+        (rows) => rows.map(({ owner }) => OwnerId.make(owner))
+      )
       const advertise: Table["advertise"] = (url) =>
         Effect.asVoid(
           Effect.mapError(
@@ -96,7 +103,7 @@ export const layer = ({ node }: { readonly node: string }) =>
         )
       return yield* hold(
         { node, fence: { stream: streamPrefix + node, epoch } },
-        { renew, takeOver, advertise, take },
+        { renew, takeOver, owners, advertise, take },
         times
       )
     })

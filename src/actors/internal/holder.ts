@@ -14,6 +14,8 @@ export interface Table {
    * said so.
    */
   readonly takeOver: (judging: boolean) => Effect.Effect<ReadonlyArray<OwnerId>, LeaseUnknown>
+  /** All owners that this process has. */
+  readonly owners: Effect.Effect<ReadonlyArray<OwnerId>, LeaseUnknown>
   readonly advertise: (url: string) => Effect.Effect<void, LeaseUnknown>
   /** Takes those of the owners that nobody has, and says where each of them is: nothing when this process is fenced. */
   readonly take: (owners: ReadonlyArray<OwnerId>) => Effect.Effect<ReadonlyMap<OwnerId, Location>, LeaseUnknown>
@@ -42,6 +44,7 @@ export const hold = Effect.fnUntraced(function*(
   const takenOver = yield* Queue.unbounded<ReadonlyArray<OwnerId>>()
   const lost = yield* Deferred.make<string>()
   let isLost = false
+  let mayHaveMore = false
   let validity: Validity.Validity | undefined
   let renewal = yield* Deferred.make<void>()
   const isValid = () => !isLost && validity !== undefined && Validity.isValid(validity, now(), times)
@@ -58,7 +61,17 @@ export const hold = Effect.fnUntraced(function*(
     const waiting = renewal
     renewal = Deferred.makeUnsafe()
     yield* Deferred.succeed(waiting, undefined)
-    const owners = yield* table.takeOver(Validity.mayJudge(validity, now(), times))
+    // Without an answer it may have happened all the same, and then nobody else goes on with them.
+    const taken = yield* Effect.tapError(
+      table.takeOver(Validity.mayJudge(validity, now(), times)),
+      () =>
+        Effect.sync(() => {
+          mayHaveMore = true
+        })
+    )
+    const more = mayHaveMore ? (yield* table.owners).filter((ownerId) => !held.has(ownerId)) : []
+    mayHaveMore = false
+    const owners = [...new Set([...taken, ...more])]
     for (const ownerId of owners) held.add(ownerId)
     if (owners.length > 0) yield* Queue.offer(takenOver, owners)
   })
