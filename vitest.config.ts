@@ -1,11 +1,15 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
-export default defineConfig({
+/** Tests that kill processes or wait for long have a run of their own: `npm run test:long`. */
+const long = "test/**/*.long.test.ts"
+
+export default defineConfig(({ mode }) => ({
   test: {
     // Many tests wait for processes and for PostgreSQL, so one more than there are cores keeps all of them busy.
     maxWorkers: availableParallelism() + 1,
-    include: ["test/**/*.test.ts"],
+    include: [mode === "long" ? long : "test/**/*.test.ts"],
+    exclude: mode === "long" ? [] : [long],
     setupFiles: ["test/support/setup.ts"],
     globalSetup: ["test/support/postgresServer.ts"],
     // What a test that passed logged is of no interest.
@@ -13,4 +17,4 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000
   }
-})
+}))

@@ -1,6 +1,6 @@
 /**
  * Goal: what a supervisor has recorded holds for the process that comes after it on the same log. Method: several lives of a
- * supervisor, one after the other, with actors that fail. Whole directives are not here: see `Supervisor.load.test.ts`.
+ * supervisor, one after the other, with actors that fail. Whole directives are not here: see `Supervisor.load.long.test.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Stream } from "effect"
