@@ -19,7 +19,7 @@ export interface ObservedDaemon {
   readonly daemonId: DaemonId
   readonly ownerId: OwnerId
   readonly maxConcurrentTasks: number
-  readonly running: ReadonlyMap<TaskId, unknown>
+  readonly running: ReadonlyMap<TaskId, { readonly isInterrupted: boolean }>
   readonly isConnected: boolean
   /** Virtual milliseconds at which its connection was made. */
   readonly connectedSince: number
@@ -28,7 +28,6 @@ export interface ObservedDaemon {
 /** What a checker can look at. */
 export interface Observed {
   readonly profile: Profile
-  /** What is in the log, folded: the states of directives and of what keeps track of daemons. */
   readonly ledger: Ledger
   readonly daemons: () => ReadonlyArray<ObservedDaemon>
   /** Everything that was committed, in order. */
@@ -66,7 +65,6 @@ export interface Checker {
   readonly end?: () => void
 }
 
-/** `make` is called once a run, so that what a checker remembers is of that run alone. */
 export interface Invariant {
   /** Its number in section 10 of the specification, or a name of its own. */
   readonly name: string

@@ -28,6 +28,7 @@ export const chances = [
   "reportLate",
   "daemonLies",
   "frameReordered",
+  "daemonGone",
   // Users
   "commandTwice",
   "commandUnanswered"
@@ -122,6 +123,7 @@ const rough: Profile["faults"] = {
   reportLate: 0.02,
   daemonLies: 0.02,
   frameReordered: 0.1,
+  daemonGone: 0.3,
   commandTwice: 0.2,
   commandUnanswered: 0.05,
   outage: 0.3,
@@ -168,7 +170,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       clockJump: 2,
       disconnect: 20,
       halfOpen: 4,
-      daemonDeath: 4
+      daemonDeath: 4,
+      daemonGone: 0.1
     },
     operations: { ...busy, pause: 1, resume: 3, archive: 0.2, interruptTask: 1.5, skipStep: 1.5, changeGoal: 1 }
   },
@@ -212,6 +215,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       reportDelayed: 0.1,
       commandTwice: 0.2,
       daemonDeath: 2,
+      daemonGone: 0.3,
       disconnect: 3
     },
     operations: busy

@@ -12,7 +12,7 @@ import {
   type Request,
   Violation
 } from "../../src/simulation/Invariant.ts"
-import { profiles } from "../../src/simulation/Profile.ts"
+import { type Profile, profiles } from "../../src/simulation/Profile.ts"
 
 export const ownerId = OwnerId.make("owner-0")
 export const stranger = OwnerId.make("owner-1")
@@ -104,7 +104,10 @@ export const daemon: ObservedDaemon = {
 }
 
 /** What a checker says of a history: each append is a list of events. */
-export const history = (invariant: Invariant, options: { readonly daemons?: ReadonlyArray<ObservedDaemon> } = {}) => {
+export const history = (
+  invariant: Invariant,
+  options: { readonly daemons?: ReadonlyArray<ObservedDaemon>; readonly profile?: Profile } = {}
+) => {
   const ledger = new Ledger()
   const events: Array<RecordedEvent> = []
   const seen: Array<RecordedEvent> = []
@@ -112,7 +115,7 @@ export const history = (invariant: Invariant, options: { readonly daemons?: Read
   let now = 0
   let isSettled = true
   const checker: Checker = invariant.make({
-    profile: profiles.calm,
+    profile: options.profile ?? profiles.calm,
     ledger,
     daemons: () => options.daemons ?? [daemon],
     events,

@@ -3,19 +3,26 @@
  * nothing else running. That the checkers hear of what happens in a run is not shown here, but by breaking the code.
  */
 import { assert, describe, it } from "@effect/vitest"
+import type { StoredEvent } from "../../src/events/EventLog.ts"
 import type { Invariant } from "../../src/simulation/Invariant.ts"
 import { Violation } from "../../src/simulation/Invariant.ts"
+import { absences } from "../../src/simulation/invariants/absences.ts"
 import { acknowledged } from "../../src/simulation/invariants/acknowledged.ts"
+import { bounds } from "../../src/simulation/invariants/bounds.ts"
 import { handOvers } from "../../src/simulation/invariants/handOvers.ts"
 import { inFlight } from "../../src/simulation/invariants/inFlight.ts"
+import { interrupts } from "../../src/simulation/invariants/interrupts.ts"
 import { liveness } from "../../src/simulation/invariants/liveness.ts"
 import { owners } from "../../src/simulation/invariants/owners.ts"
 import { ownFaults } from "../../src/simulation/invariants/ownFaults.ts"
 import { places } from "../../src/simulation/invariants/places.ts"
+import { plans } from "../../src/simulation/invariants/plans.ts"
 import { repeats } from "../../src/simulation/invariants/repeats.ts"
+import { rests } from "../../src/simulation/invariants/rests.ts"
 import { sameState } from "../../src/simulation/invariants/sameState.ts"
 import { sequence } from "../../src/simulation/invariants/sequence.ts"
 import { stepOrder } from "../../src/simulation/invariants/stepOrder.ts"
+import { profiles } from "../../src/simulation/Profile.ts"
 import {
   answer,
   answered,
@@ -42,13 +49,18 @@ type Told = (told: ReturnType<typeof history>) => unknown
 const begun = [created, started]
 const oneStep = [...begun, step("a"), ready("a"), task("a")]
 
-const check = (invariant: Invariant, good: Told, bad: Readonly<Record<string, Told>>) => {
-  describe(`Invariant ${invariant.name}`, () => {
-    it("has nothing against a good history", () => void good(history(invariant)))
+const check = (
+  invariant: Invariant,
+  good: Told,
+  bad: Readonly<Record<string, Told>>,
+  options?: Parameters<typeof history>[1]
+) => {
+  describe(`Invariant ${invariant.name}: ${invariant.says}`, () => {
+    it("has nothing against a good history", () => void good(history(invariant, options)))
     for (const [what, told] of Object.entries(bad)) {
       it(`notices ${what}`, () => {
         try {
-          told(history(invariant))
+          told(history(invariant, options))
         } catch (error) {
           assert.instanceOf(error, Violation)
           assert.strictEqual((error as Violation).invariant, invariant.name)
@@ -96,6 +108,12 @@ check(
         handedOver("a", 2),
         { _tag: "TaskFailed", taskId: taskId("a"), handOver: 1, reason: "" }
       ]),
+    "a late success that is thrown away": (told) =>
+      told.append([
+        ...oneStep,
+        handedOver("a"),
+        { _tag: "ReportIgnored", taskId: taskId("a"), handOver: 1, daemonId, report: "completed", because: "" }
+      ]),
     "a result that is lost": (told) => told.append([...oneStep, handedOver("a"), completed("a")]),
     "a result that is applied twice": (told) =>
       told.append([...oneStep, handedOver("a"), completed("a"), stepCompleted("a"), stepCompleted("a")]),
@@ -114,7 +132,10 @@ check(
     "a task of another owner": (told) =>
       told.append([connected], { stream: `daemons-${stranger}` }).append([...oneStep, handedOver("a")]),
     "a daemon that gets one too many": (told) =>
-      told.append(begun).checker.start?.({ ...daemon, running: new Map([[taskId("b"), 1]]) }, spawn())
+      told.append(begun).checker.start?.(
+        { ...daemon, running: new Map([[taskId("b"), { isInterrupted: false }]]) },
+        spawn()
+      )
   }
 )
 
@@ -179,7 +200,13 @@ check(
       told.append([...begun, answered("key", 2)], { commandId: "key" }).respond(request("key"))
     },
     "events of a command that nobody gave": (told) => told.append([...begun, answered("key")], { commandId: "key" }),
-    "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn())
+    "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn()),
+    "a report that may be forgotten before it is in the log": (told) =>
+      told.append([connected, ...oneStep, handedOver("a")]).checker.frame?.(daemon, {
+        type: "reported",
+        taskId: taskId("a"),
+        handOver: 1
+      })
   }
 )
 
@@ -234,6 +261,122 @@ check(
       told.append([{ _tag: "ActorFailed", address: "a", cause: "TypeError: x is not a function", at: 0 }]),
     "an actor that is parked": (told) => told.append([{ _tag: "ActorParked", address: "a", at: 0, cause: "" }])
   }
+)
+
+const suspected = (lostAt: number): StoredEvent => ({ _tag: "DaemonSuspected", daemonId, reason: "", lostAt })
+const lost: StoredEvent = { _tag: "DaemonLost", daemonId }
+const failed = (reason: string): StoredEvent => ({
+  _tag: "HandOverFailed",
+  taskId: taskId("a"),
+  handOver: 1,
+  daemonId,
+  reason,
+  excludedUntil: 0
+})
+
+check(
+  absences,
+  (told) => {
+    told.append([connected, ...oneStep, handedOver("a"), suspected(120_000)]).wait(120_000)
+    told.append([lost, failed("the daemon was lost"), connected])
+  },
+  {
+    "a daemon that is lost too early": (told) =>
+      told.append([connected, suspected(120_000)]).wait(60_000).append([lost]),
+    "a daemon that gets no time": (told) => told.append([connected, suspected(1_000)]),
+    "a daemon that is lost while it is here": (told) => told.append([connected, lost]),
+    "a task that is taken from a daemon that is not lost": (told) =>
+      told.append([connected, ...oneStep, handedOver("a"), failed("the daemon was lost")])
+  },
+  { profile: profiles.rough }
+)
+
+check(
+  { ...absences, says: "Nothing fails where nothing happens." },
+  (told) => told.append([connected, ...oneStep, handedOver("a")]),
+  {
+    "a hand-over that fails for no reason": (told) =>
+      told.append([...oneStep, handedOver("a"), failed("it has it not")]),
+    "a daemon that is suspect for no reason": (told) => told.append([connected, suspected(120_000)])
+  }
+)
+
+const delayed: StoredEvent = { _tag: "CompletionDelayed", attempt: 1, until: 10_000, reason: "" }
+const completion = (attempt: number): StoredEvent => ({ ...task(`c${attempt}`, "completion"), attempt } as StoredEvent)
+
+check(
+  bounds,
+  (told) => told.append([...begun, completion(1), delayed]).wait(10_000).append([completion(2)]),
+  {
+    "a hand-over too many": (told) => told.append([...oneStep, handedOver("a", 4)]),
+    "an attempt too many": (told) => told.append([...begun, completion(4)]),
+    "an attempt too early": (told) => told.append([...begun, completion(1), delayed, completion(2)])
+  }
+)
+
+const accepted = (revision: number): StoredEvent => ({ _tag: "PlanAccepted", taskId: taskId("p"), revision, steps: 0 })
+const paused: StoredEvent = { _tag: "DirectivePaused", reason: "" }
+const resumed: StoredEvent = { _tag: "DirectiveResumed" }
+
+check(
+  plans,
+  (told) =>
+    told.append([
+      ...begun,
+      task("p", "planning"),
+      completed("p"),
+      paused,
+      resumed,
+      task("q", "planning"),
+      handedOver("q")
+    ]),
+  {
+    "a plan that is made again by itself": (told) =>
+      told.append([...begun, task("p", "planning"), completed("p"), task("q", "planning")]),
+    "a plan that counts for another goal": (told) => told.append([...begun, task("p", "planning"), accepted(2)]),
+    "a plan that is begun while paused": (told) => told.append([...begun, paused, task("p", "planning")]),
+    "a step that is begun while paused": (told) => told.append([...oneStep, paused, handedOver("a")])
+  }
+)
+
+const idled: StoredEvent = { _tag: "DirectiveIdled" }
+const stalled: StoredEvent = { _tag: "DirectiveStalled", failed: [], blocked: 1 }
+const aStep = [...begun, step("a")]
+const aStepDone = [...oneStep, handedOver("a"), completed("a"), stepCompleted("a")]
+const withRepository: StoredEvent = { _tag: "DirectiveUpdated", repositoryUrl: "https://git.example/1" }
+
+check(
+  rests,
+  (told) => told.append([...aStepDone, idled]).checker.end?.(),
+  {
+    "a directive that is idle with work to do": (told) => told.append([...aStep, idled]).checker.end?.(),
+    "a directive that is stalled with work to do": (told) => told.append([...aStep, stalled]).checker.end?.(),
+    "a goal that nobody planned": (told) =>
+      told.append([...aStepDone, { _tag: "GoalChanged", goal: "Another", revision: 2 }, idled]).checker.end?.(),
+    "a step that is in no pull request": (told) => told.append([...aStepDone, withRepository, idled]).checker.end?.()
+  }
+)
+
+const busy = { ...daemon, running: new Map([[taskId("a"), { isInterrupted: false }]]) }
+
+check(
+  interrupts,
+  (told) => told.append([connected, ...oneStep, handedOver("a")]).wait(60_000),
+  {
+    "an interrupt that does not arrive": (told) =>
+      told.append([connected, ...oneStep, handedOver("a"), { _tag: "InterruptRequested", taskId: taskId("a") }])
+        .wait(60_000)
+  },
+  { daemons: [busy] }
+)
+
+check(
+  { ...interrupts, says: "What has ended is stopped." },
+  (told) => told.append([connected, ...oneStep, handedOver("a")]).wait(60_000),
+  {
+    "a daemon that comes back and works on": (told) => told.append([connected, ...aStepDone]).wait(60_000)
+  },
+  { daemons: [{ ...busy, connectedSince: 1_000 }] }
 )
 
 function spawn() {

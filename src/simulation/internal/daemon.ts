@@ -37,6 +37,8 @@ export class SimulatedDaemon {
   /** The server has taken the connection. */
   #isReady = false
   #isUp = true
+  /** It has died for good. */
+  #isGone = false
   /** Which life of it this is: what an earlier one had begun is nothing any more. */
   #life = 0
   #connections = 0
@@ -115,11 +117,12 @@ export class SimulatedDaemon {
     const link = this.#link
     this.#link = undefined
     link?.cut()
-    this.#world.time.after(millisAway, () => this.comeBack())
+    if (Number.isFinite(millisAway)) this.#world.time.after(millisAway, () => this.comeBack())
+    else this.#isGone = true
   }
 
   comeBack(): void {
-    if (this.#isUp) return
+    if (this.#isUp || this.#isGone) return
     this.#isUp = true
     this.#connect()
   }

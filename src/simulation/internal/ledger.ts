@@ -5,7 +5,7 @@
 import { HashMap } from "effect"
 import * as DaemonRegistry from "../../actors/DaemonRegistry.ts"
 import * as Directive from "../../actors/Directive.ts"
-import { isOpen, type Task, taskOf } from "../../actors/DirectiveState.ts"
+import { currentHandOver, type HandOver, isOpen, taskOf } from "../../actors/DirectiveState.ts"
 import type { SpawnTask } from "../../daemon/Protocol.ts"
 import type { DaemonEvent } from "../../events/DaemonEvent.ts"
 import type { DirectiveEvent, TaskKind } from "../../events/DirectiveEvent.ts"
@@ -60,6 +60,13 @@ export class Ledger {
     return this.#directiveOf.get(taskId)
   }
 
+  /** The hand-over of a task that counts, while the task is open. */
+  currentOf(taskId: TaskId): HandOver | undefined {
+    const directiveId = this.#directiveOf.get(taskId)
+    const task = directiveId === undefined ? undefined : taskOf(this.directives.get(directiveId)!, taskId)
+    return task === undefined || !isOpen(task) ? undefined : currentHandOver(task)
+  }
+
   /** As `ReadModel.activeDirectives`: those that a process goes on with when it starts. */
   active(): ReadonlyArray<{ readonly directiveId: DirectiveId; readonly ownerId: OwnerId }> {
     return [...this.directives.values()]
@@ -73,16 +80,9 @@ export class Ledger {
     )
   }
 
-  /** In the order in which they were added, drafts included. */
   stepsOf(directiveId: DirectiveId): ReadonlyArray<Directive.Step> {
     const state = this.directives.get(directiveId)
     return state === undefined ? [] : HashMap.toValues(state.steps).sort((a, b) => a.sequence - b.sequence)
-  }
-
-  /** Of all kinds, those that have ended, too; in no particular order. */
-  tasksOf(directiveId: DirectiveId): ReadonlyArray<Task> {
-    const state = this.directives.get(directiveId)
-    return state === undefined ? [] : HashMap.toValues(state.tasks)
   }
 
   /** What an agent finds that gets this task. */

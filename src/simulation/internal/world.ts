@@ -46,7 +46,8 @@ export class World {
   readonly owned: ReadonlyArray<Users.Owned>
   /** What somebody has got who follows the log. */
   readonly seen: ReadonlyArray<LoggedEvent>
-  readonly reconcileMillis = 15_000
+  /** A healthy system leaves reconciliation nothing to do, so in every other run there is none. */
+  readonly reconcileMillis: number
   /** Since when nothing goes wrong any more, in virtual milliseconds. */
   calmSince: number | undefined
   /** How far all clocks have jumped ahead. */
@@ -57,6 +58,7 @@ export class World {
     this.profile = profile
     this.time = new Time(seed)
     this.faults = new Faults(seed, this.time, profile, only)
+    this.reconcileMillis = this.faults.chance("reconcile").is(0.5) ? 15_000 : never
     this.directive = directive
     this.operations = operations
     this.agent = agentOf(profile, this.faults, agent)
@@ -112,7 +114,7 @@ export class World {
       this.clockAhead += millis
       for (const { fibers } of this.cluster.machines) fibers.ahead = this.clockAhead
     })
-    for (const daemon of this.daemons) {
+    for (const [index, daemon] of this.daemons.entries()) {
       at("disconnect", daemon.name, (key) => {
         if (faults.happens("disconnect", key, () => `the connection of ${daemon.name} breaks`)) daemon.cut()
       })
@@ -123,6 +125,10 @@ export class World {
       })
       at("daemonDeath", daemon.name, (key) => {
         const millis = faults.chance(key).spread(1_000, 900_000)
+        // Each owner's first one comes back, since something has to go on.
+        const isGone = index >= this.profile.owners &&
+          faults.strikes("daemonGone", key, () => `${daemon.name} dies with all its agents, and never comes back`)
+        if (isGone) return daemon.die(Infinity)
         const text = `${daemon.name} dies with all its agents, for ${seconds(millis)}`
         if (faults.happens("daemonDeath", key, () => text)) daemon.die(millis)
       })
@@ -147,5 +153,8 @@ export class World {
     return true
   }
 }
+
+/** Longer than any run. */
+const never = 86_400_000
 
 const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`

@@ -1,6 +1,6 @@
 /**
- * Invariant 7: every answer, at the moment it is given, against the log, and every frame that an actor sends against the
- * event that it follows from; and every event against the requests that were made. What was committed stays committed here
+ * Invariant 7: every answer, at the moment it is given, against the log, and every frame that is sent to a daemon
+ * against the event that it follows from; and every event against the requests that were made. What was committed stays committed here
  * by construction: that a durable log keeps it is for `test/crash` to say.
  */
 import { Exit } from "effect"
@@ -14,7 +14,7 @@ type Answered = Extract<StoredEvent, { readonly _tag: "CommandAnswered" }>
 export const acknowledged: Invariant = {
   name: "7",
   says: "What was acknowledged survives any crash; what was not acknowledged has no visible effect.",
-  make: ({ events, violated }) => {
+  make: ({ events, ledger, violated }) => {
     const requests = new Map<string, Request>()
     const answers = new Map<string, { readonly answered: Answered; readonly position: number }>()
     /** What is in the log that frames follow from. */
@@ -63,6 +63,11 @@ export const acknowledged: Invariant = {
         if (given !== kept) violated(`the answer ${kept} to ${commandId}`, given)
       },
       frame: ({ daemonId, name }, frame) => {
+        if (frame.type === "reported") {
+          const current = ledger.currentOf(frame.taskId)
+          if (current === undefined || current.daemonId !== daemonId || current.handOver !== frame.handOver) return
+          return violated(`the end of task ${frame.taskId} in the log before ${name} may forget it`, "it is open")
+        }
         const fact = frame.type === "spawnTask"
           ? `spawnTask ${frame.taskId} ${frame.handOver} ${daemonId}`
           : frame.type === "interruptTask"

@@ -1,13 +1,18 @@
 /** All invariants that hold in every run. */
 import type { Invariant } from "../Invariant.ts"
+import { absences } from "./absences.ts"
 import { acknowledged } from "./acknowledged.ts"
+import { bounds } from "./bounds.ts"
 import { handOvers } from "./handOvers.ts"
 import { inFlight } from "./inFlight.ts"
+import { interrupts } from "./interrupts.ts"
 import { liveness } from "./liveness.ts"
 import { owners } from "./owners.ts"
 import { ownFaults } from "./ownFaults.ts"
 import { places } from "./places.ts"
+import { plans } from "./plans.ts"
 import { repeats } from "./repeats.ts"
+import { rests } from "./rests.ts"
 import { sameState } from "./sameState.ts"
 import { sequence } from "./sequence.ts"
 import { stepOrder } from "./stepOrder.ts"
@@ -23,5 +28,10 @@ export const invariants: ReadonlyArray<Invariant> = [
   repeats,
   liveness,
   owners,
-  ownFaults
+  ownFaults,
+  plans,
+  bounds,
+  rests,
+  absences,
+  interrupts
 ]

@@ -1,6 +1,6 @@
 /**
- * Invariant 2, from the events alone: hand-overs are numbered, one of a task is current, a task ends once, and its step
- * ends with it and as it did. What daemons really do is not looked at: a hand-over that came to nothing may still run.
+ * Invariant 2, from the events alone: hand-overs are numbered, one of a task is current, a task ends once, by the
+ * first success there is of it, and its step ends with it and as it did. What daemons really do is not looked at: a hand-over that came to nothing may still run.
  */
 import type { StepId, TaskId } from "../../events/Ids.ts"
 import type { Invariant } from "../Invariant.ts"
@@ -102,6 +102,9 @@ export const handOvers: Invariant = {
             return end(event.taskId, "failed", event.handOver, "fails")
           case "TaskInterrupted":
             return end(event.taskId, "failed", event.handOver, "is interrupted")
+          case "ReportIgnored":
+            if (event.report !== "completed" || tasks.get(event.taskId)?.ended !== undefined) return
+            return violated(`the success of task ${event.taskId} by hand-over ${event.handOver}`, "it is ignored")
           case "StepCompleted":
             return apply(event.stepId, event.taskId, "completed")
           case "StepFailed":

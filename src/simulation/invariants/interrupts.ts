@@ -1,0 +1,59 @@
+/**
+ * An interrupt reaches its daemon, and one that comes back with a task that has ended is told to stop: while nothing goes
+ * wrong, and in a moment. It says nothing of agents of earlier hand-overs, which may run on until they end.
+ */
+import { currentHandOver, isOpen, type Task, taskOf } from "../../actors/DirectiveState.ts"
+import type { TaskId } from "../../events/Ids.ts"
+import type { Invariant, ObservedDaemon } from "../Invariant.ts"
+
+/** For frames, and for a process that comes up. */
+const patienceMillis = 20_000
+
+export const interrupts: Invariant = {
+  name: "interrupts",
+  says: "A daemon is told to stop what nobody wants of it.",
+  make: ({ calmSince, daemons, ledger, now, violated }) => {
+    const endedAt = new Map<TaskId, number>()
+    const since = new Map<string, number>()
+
+    /** Whether nobody wants it of a daemon any more, and the daemon should know. */
+    const isUnwanted = (task: Task, { connectedSince, daemonId }: ObservedDaemon, calm: number): boolean =>
+      isOpen(task)
+        ? task.interrupting && currentHandOver(task)?.daemonId === daemonId
+        : connectedSince >= calm && (endedAt.get(task.id) ?? Infinity) < connectedSince
+
+    return {
+      event: ({ event }) => {
+        switch (event._tag) {
+          case "TaskCompleted":
+          case "TaskFailed":
+          case "TaskInterrupted":
+            endedAt.set(event.taskId, now())
+            return
+          default:
+        }
+      },
+      tick: () => {
+        const calm = calmSince()
+        if (calm === undefined) return
+        for (const daemon of daemons()) {
+          for (const [taskId, { isInterrupted }] of daemon.running) {
+            const key = `${daemon.name} ${taskId}`
+            const state = ledger.directives.get(ledger.directiveOf(taskId)!)!
+            if (isInterrupted || !daemon.isConnected || !isUnwanted(taskOf(state, taskId)!, daemon, calm)) {
+              since.delete(key)
+              continue
+            }
+            const from = since.get(key) ?? now()
+            since.set(key, from)
+            if (now() - from <= patienceMillis) continue
+            violated(
+              `that ${daemon.name} hears within ${patienceMillis / 1000} s to stop task ${taskId}`,
+              "it works on"
+            )
+          }
+        }
+      }
+    }
+  }
+}
