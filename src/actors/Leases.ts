@@ -57,7 +57,12 @@ export interface LeasesService {
    * take over, and nothing may be sent to anybody on behalf of an owner.
    */
   readonly isValid: () => boolean
-  /** Waits until it is. A lease that is lost is never valid again. */
+  /**
+   * How long the table has not answered although it was asked all the time, in milliseconds: the longer, the more likely
+   * others have taken over. Without end once the lease is lost, or this process stood still and has yet to find out.
+   */
+  readonly unansweredMillis: () => number
+  /** Waits until it is valid. A lease that is lost is never valid again. */
   readonly valid: Effect.Effect<void>
   /** Says where this process can be reached: before that, nobody can pass on what is for it. */
   readonly advertise: (url: string) => Effect.Effect<void, LeaseUnknown>
@@ -73,6 +78,7 @@ const everythingHere: LeasesService = {
   locate: () => Effect.succeed({ _tag: "Here" }),
   take: (owners) => Effect.sync(() => new Set(owners)),
   isValid: () => true,
+  unansweredMillis: () => 0,
   valid: Effect.void,
   advertise: () => Effect.void,
   fence: undefined,

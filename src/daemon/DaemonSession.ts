@@ -13,7 +13,13 @@ import type { Report } from "../actors/DirectiveCommand.ts"
 import type { ActorUnavailable } from "../actors/internal/mailbox.ts"
 import { Leases } from "../actors/Leases.ts"
 import { daemonIdOf, type DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
-import type { DaemonFrame, ReportedStatus, ServerFrame } from "./Protocol.ts"
+import {
+  type DaemonFrame,
+  HeartbeatMillis,
+  missedHeartbeatsMax,
+  type ReportedStatus,
+  type ServerFrame
+} from "./Protocol.ts"
 import { TaskOutput } from "./TaskOutput.ts"
 
 /** Finds the directive of a task that is not known in this process, as that of a directive that does not run. */
@@ -56,6 +62,13 @@ const firstHeartbeatMillisMax = 2_000
 /** How long an ending connection waits for what its daemon has said to be handled, in milliseconds. */
 const drainMillisMax = 2_000
 
+/**
+ * How long a server that does not reach its lease keeps daemons, in milliseconds, with the silence in which they notice that
+ * it has given them up: an outage of the database passes, but where only this server is cut off, another one has the owner,
+ * and the daemon has to get there before its tasks are given to others.
+ */
+const keptMillisMax = 90_000
+
 const retryReport = Schedule.spaced("1 second")
 
 const ended = "the connection has ended"
@@ -74,7 +87,8 @@ export const make = Effect.fnUntraced(function*(
   const scope = yield* Scope.fork(serverScope)
   const reports = yield* Scope.provide(FiberSet.make(), scope)
   const { hostname, machineId, maxConcurrentTasks, ownerId } = connection
-  const { isValid, valid } = yield* Leases
+  const { isValid, unansweredMillis, valid } = yield* Leases
+  const silenceMillisMax = missedHeartbeatsMax * (yield* HeartbeatMillis)
   // Who may have lost the daemon to another process tells it nothing.
   const send: Connection["send"] = (frame) => Effect.andThen(valid, connection.send(frame))
   const daemonId = daemonIdOf(ownerId, machineId)
@@ -252,8 +266,8 @@ export const make = Effect.fnUntraced(function*(
     }),
     receive: Effect.fnUntraced(function*(frame) {
       // At once: the daemon asks whether this process is here, not whether the log is.
-      // One that may have lost its owners says nothing, and does not wait either.
-      if (acknowledges && frame.type === "heartbeat" && isValid()) yield* send({ type: "heartbeat" })
+      const isKept = isValid() || unansweredMillis() + silenceMillisMax <= keptMillisMax
+      if (acknowledges && frame.type === "heartbeat" && isKept) yield* connection.send({ type: "heartbeat" })
       yield* Queue.offer(frames, frame)
     }),
     end: Effect.fnUntraced(function*(reason) {

@@ -94,6 +94,7 @@ export const hold = Effect.fnUntraced(function*(
       Effect.suspend(() => {
         const log = isAway ? Effect.logDebug : Effect.logWarning
         isAway = true
+        if (validity !== undefined) validity = Validity.tried(validity, now(), times)
         return log(`${node} could not renew its lease, and tries on`, error)
       })
     ),
@@ -111,6 +112,8 @@ export const hold = Effect.fnUntraced(function*(
       return new Set([...locations].flatMap(([ownerId, { _tag }]) => _tag === "Here" ? [ownerId] : []))
     }),
     isValid,
+    unansweredMillis: () =>
+      isLost || validity === undefined ? Infinity : Validity.unansweredMillis(validity, now(), times),
     valid: Effect.gen(function*() {
       while (!isValid()) yield* Deferred.await(renewal)
     }),

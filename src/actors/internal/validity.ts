@@ -18,12 +18,26 @@ export interface Validity {
   readonly since: Moment
   /** When the last renewal that came through was sent: the lease counts from before the table knew of it. */
   readonly sent: Moment
+  /** Until when the process is known to have tried to renew all the time, and so not to have stood still. */
+  readonly tried: Moment
 }
 
 export const renewed = (before: Validity | undefined, sent: Moment, times: LeaseTimes): Validity => ({
   since: before === undefined || elapsed(before.sent, sent) > times.killedMillis / 2 ? sent : before.since,
-  sent
+  sent,
+  tried: sent
 })
+
+/** A renewal did not come through until now. After standing still, that says nothing. */
+export const tried = (validity: Validity, now: Moment, times: LeaseTimes): Validity =>
+  elapsed(validity.tried, now) < times.ttlMillis ? { ...validity, tried: now } : validity
+
+/**
+ * How long nothing was heard of the table although it was asked all the time, in milliseconds. Without end where the process
+ * has stood still: others may have taken over long ago.
+ */
+export const unansweredMillis = (validity: Validity, now: Moment, times: LeaseTimes): number =>
+  elapsed(validity.tried, now) < times.ttlMillis ? elapsed(validity.sent, now) : Infinity
 
 /** Nobody takes over before. */
 export const isValid = ({ sent }: Validity, now: Moment, times: LeaseTimes): boolean =>

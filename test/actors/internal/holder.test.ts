@@ -41,4 +41,21 @@ describe("A process that holds leases", () => {
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(yield* Queue.clear(taken), [[bob]])
     }))
+
+  it.effect("says how long the table has not answered", () =>
+    Effect.gen(function*() {
+      let isAway = false
+      const { isValid, unansweredMillis } = yield* holding({
+        renew: Effect.suspend(() => isAway ? away : Effect.succeed(true))
+      })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(unansweredMillis(), 0)
+      isAway = true
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(isValid())
+      assert.strictEqual(unansweredMillis(), 60_000)
+      isAway = false
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(isValid())
+    }))
 })

@@ -5,6 +5,8 @@ import {
   mayJudge,
   type Moment,
   renewed,
+  tried,
+  unansweredMillis,
   type Validity
 } from "../../../src/actors/internal/validity.ts"
 import { defaultTimes as times } from "../../../src/actors/Leases.ts"
@@ -26,6 +28,16 @@ describe("A lease", () => {
     const validity = renewedAt(0)
     assert.isFalse(isValid(validity, at(10, 60_000), times), "the machine was asleep")
     assert.isFalse(isValid(validity, at(60_000, -5_000), times), "somebody set the clock back")
+  })
+
+  it("says how long the table has not answered, while it was asked", () => {
+    const seconds = Array.from({ length: 20 }, (_, i) => (i + 1) * 4_000)
+    const away = seconds.reduce((validity, second) => tried(validity, at(second), times), renewedAt(0))
+    assert.strictEqual(unansweredMillis(away, at(81_000), times), 81_000)
+    // The process stood still, and what it tries now may come too late.
+    assert.strictEqual(unansweredMillis(away, at(90_000), times), Infinity)
+    assert.strictEqual(unansweredMillis(tried(away, at(90_000), times), at(91_000), times), Infinity)
+    assert.strictEqual(unansweredMillis(renewed(away, at(92_000), times), at(92_500), times), 500)
   })
 
   it("lets its process judge others after it was renewed without a break for a whole lease", () => {
