@@ -25,7 +25,7 @@ const triesMax = 40
 
 export class Client {
   readonly #world: World
-  /** How many requests have no answer yet and are not given up. */
+  /** How many requests have no answer yet and are not given up, or are still to be sent. */
   waiting = 0
 
   constructor(world: World) {
@@ -54,6 +54,15 @@ export class Client {
       const wait = faults.chance(`again ${about}`).spread(1, 60_000)
       this.#world.time.after(wait, () => this.#try(request, `${about} again`, triesMax, () => false, () => {}))
     }
+  }
+
+  /** What somebody is about to ask is under way, too. */
+  sendLater(millis: number, request: Request): void {
+    this.waiting += 1
+    this.#world.time.after(millis, () => {
+      this.waiting -= 1
+      this.send(request)
+    })
   }
 
   #try(

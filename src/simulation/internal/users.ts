@@ -4,13 +4,14 @@ import type { DirectiveCommand, NewStep } from "../../actors/DirectiveCommand.ts
 import { isOpen, type State, type Step, type Task } from "../../actors/DirectiveState.ts"
 import { type DirectiveId, directiveIdOf, OwnerId } from "../../events/Ids.ts"
 import { batchOf } from "../Agent.ts"
-import { type OperationKind, operations } from "../Profile.ts"
+import { type OperationKind, operations, type Profile } from "../Profile.ts"
 import type { NewDirective, Operation } from "../Users.ts"
 import type { Chance } from "./chance.ts"
 import { traced } from "./guard.ts"
 import type { World } from "./world.ts"
 
-const createdWithinMillis = 300_000
+/** Later ones would be made when everything is over. */
+const createdWithinMillis = ({ minutes }: Profile): number => Math.min(300_000, minutes * 30_000)
 
 export interface Owned {
   readonly name: string
@@ -27,7 +28,7 @@ export const begin = (world: World): ReadonlyArray<Owned> =>
     const name = `directive ${index}`
     const owned = { name, ownerId, directiveId: directiveIdOf(ownerId, `create ${index}`) }
     world.time.after(
-      world.faults.chance(`create ${name}`).below(createdWithinMillis),
+      world.faults.chance(`create ${name}`).below(createdWithinMillis(world.profile)),
       () => create(world, owned, index)
     )
     for (const kind of operations) {
@@ -45,7 +46,7 @@ export const begin = (world: World): ReadonlyArray<Owned> =>
   })
 
 const create = (world: World, { directiveId, name, ownerId }: Owned, index: number): void => {
-  const { client, faults, time } = world
+  const { client, faults } = world
   const chance = faults.chance(`directive ${name}`)
   const { directive } = world
   const own = directive === undefined ? undefined : traced(() => directive(index, chance))
@@ -62,7 +63,13 @@ const create = (world: World, { directiveId, name, ownerId }: Owned, index: numb
       send(
         { _tag: "AddSteps", steps: given ?? givenSteps(world, chance) },
         "give steps",
-        () => time.after(chance.below(60_000), () => send({ _tag: "StartDirective" }, "start"))
+        () =>
+          client.sendLater(chance.below(60_000), {
+            directiveId,
+            ownerId,
+            command: { _tag: "StartDirective" },
+            commandId: `start ${index}`
+          })
       )
     }
   )
