@@ -5,7 +5,7 @@
  * order in which they came, and go on being handled when the connection has ended: what a daemon has said is not lost.
  * Reports wait for their directive, each task's in a line of its own, so that one directive's trouble stops no other.
  */
-import { Context, Effect, Exit, Fiber, FiberSet, Option, Queue, Schedule, Scope, Semaphore } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, FiberSet, Option, Queue, Schedule, Scope, Semaphore } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import { type Assignment, Daemons, type Session } from "../actors/Daemons.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
@@ -88,7 +88,8 @@ export const make = Effect.fnUntraced(function*(
   const reports = yield* Scope.provide(FiberSet.make(), scope)
   const { hostname, machineId, maxConcurrentTasks, ownerId } = connection
   const { isValid, unansweredMillis, valid } = yield* Leases
-  const silenceMillisMax = missedHeartbeatsMax * (yield* HeartbeatMillis)
+  const heartbeatMillis = yield* HeartbeatMillis
+  const silenceMillisMax = missedHeartbeatsMax * heartbeatMillis
   // Who may have lost the daemon to another process tells it nothing.
   const send: Connection["send"] = (frame) => Effect.andThen(valid, connection.send(frame))
   const daemonId = daemonIdOf(ownerId, machineId)
@@ -96,7 +97,8 @@ export const make = Effect.fnUntraced(function*(
 
   const acknowledges = connection.acknowledgements === true
 
-  let missing: ReadonlySet<string> = new Set()
+  /** What the daemon did not list although it was given it, and since when that was noticed. */
+  let missing: ReadonlyMap<string, number> = new Map()
   let isFirst = true
   let isOver = false
 
@@ -129,13 +131,18 @@ export const make = Effect.fnUntraced(function*(
       delivery._tag !== "Chosen" && !listed.has(taskId) && !daemons.isReporting(ownerId, daemonId, taskId)
     )
     for (const { taskId } of assignments) if (listed.has(taskId)) daemons.acknowledge(ownerId, daemonId, taskId)
-    // A frame may still be on its way to the daemon, so lacking a task once means nothing; except for what it was
-    // given before this connection, which the first heartbeat settles.
-    const repeated = new Set<Assignment>()
+    // A frame may still be on its way to the daemon, and heartbeats that were held up come in a bunch, so a task that is
+    // lacking means nothing before the better part of a heartbeat has passed; except for what the daemon was given before
+    // this connection, which the first heartbeat settles.
+    const now = yield* Clock.currentTimeMillis
+    const before = missing
+    const stillMissing = new Map<string, number>()
     for (const assignment of lacking) {
-      if (!missing.has(keyOf(assignment))) continue
-      if (yield* repeat(assignment)) {
-        repeated.add(assignment)
+      const key = keyOf(assignment)
+      const since = before.get(key)
+      const isCertain = since !== undefined && now - since >= heartbeatMillis / 2
+      if (!isCertain || (yield* repeat(assignment))) {
+        stillMissing.set(key, since === undefined || isCertain ? now : since)
         continue
       }
       yield* directives.tell(assignment.directiveId, {
@@ -145,7 +152,7 @@ export const make = Effect.fnUntraced(function*(
         reason: `daemon ${daemonId} does not have the task`
       })
     }
-    missing = keysOf(lacking.filter((assignment) => !repeated.has(assignment)))
+    missing = stillMissing
     const own = new Set(assignments.map(({ taskId }) => taskId))
     daemons.foreign(ownerId, daemonId, activeTasks.filter((taskId) => !own.has(taskId)))
     if (!isFirst) return
@@ -258,7 +265,8 @@ export const make = Effect.fnUntraced(function*(
       yield* daemons.connect(session)
       const connect = { _tag: "Connect", daemonId, machineId, hostname, maxConcurrentTasks } as const
       const { wasKnown } = yield* registries.ask(ownerId, connect)
-      missing = keysOf(daemons.assignments(ownerId, daemonId).filter(({ delivery }) => delivery._tag !== "Chosen"))
+      const given = daemons.assignments(ownerId, daemonId).filter(({ delivery }) => delivery._tag !== "Chosen")
+      missing = new Map(given.map((assignment) => [keyOf(assignment), -Infinity]))
       yield* send({ type: "authenticated", daemonId, ...(acknowledges ? { acknowledgements: true } : {}) })
       if (!wasKnown) return daemons.ready(session)
       const ready = Effect.sync(() => daemons.ready(session))
@@ -285,7 +293,6 @@ export const make = Effect.fnUntraced(function*(
 })
 
 const keyOf = ({ handOver, taskId }: Assignment): string => `${taskId} ${handOver}`
-const keysOf = (assignments: ReadonlyArray<Assignment>): ReadonlySet<string> => new Set(assignments.map(keyOf))
 
 const handOverOf = (
   { handOver }: { readonly handOver?: number | undefined }

@@ -136,6 +136,16 @@ export const connect = Effect.fnUntraced(function*(
   }
 })
 
+/** How often daemons of tests about what heartbeats do not list have to say something. */
+export const shortHeartbeat = { heartbeatMillis: 2_000 }
+
+/** Two heartbeats that list nothing, far enough apart to mean it. */
+export const lackTwice = ({ send }: { readonly send: (...sent: ReadonlyArray<Sent>) => Effect.Effect<void> }) =>
+  Effect.andThen(
+    send({ type: "heartbeat", activeTasks: [] }),
+    Effect.delay(send({ type: "heartbeat", activeTasks: [] }), shortHeartbeat.heartbeatMillis / 2 + 100)
+  )
+
 export const complete = ({ handOver, taskId }: SpawnTask, success = true) => ({
   type: "taskComplete",
   taskId,
