@@ -44,6 +44,15 @@ import {
   taskId
 } from "./histories.ts"
 
+const failed = (reason: string): StoredEvent => ({
+  _tag: "HandOverFailed",
+  taskId: taskId("a"),
+  handOver: 1,
+  daemonId,
+  reason,
+  excludedUntil: 0
+})
+
 type Told = (told: ReturnType<typeof history>) => unknown
 
 const begun = [created, started]
@@ -114,6 +123,14 @@ check(
         handedOver("a"),
         { _tag: "ReportIgnored", taskId: taskId("a"), handOver: 1, daemonId, report: "completed", because: "" }
       ]),
+    "a hand-over of what is to be stopped": (told) =>
+      told.append([
+        ...oneStep,
+        handedOver("a"),
+        { _tag: "InterruptRequested", taskId: taskId("a") },
+        failed("it has it not"),
+        handedOver("a", 2)
+      ]),
     "a result that is lost": (told) => told.append([...oneStep, handedOver("a"), completed("a")]),
     "a result that is applied twice": (told) =>
       told.append([...oneStep, handedOver("a"), completed("a"), stepCompleted("a"), stepCompleted("a")]),
@@ -157,7 +174,7 @@ check(
     "a version twice": (told) => told.append(begun).append([step("a")], { version: 2 }),
     "a position that does not grow": (told) => told.append(begun).append([step("a")], { position: 2 }),
     "a hash that is not of the event": (told) => told.append([created], { hash: "0".repeat(64) }),
-    "a subscriber who misses the last event": (told) => told.append(begun).miss().checker.end?.(),
+    "a subscriber who misses the last event": (told) => told.append(begun).miss().wait(10_000),
     "a subscriber who misses one in the middle": (told) => told.append(begun).miss().append([step("a")]).wait(5_000)
   }
 )
@@ -265,14 +282,6 @@ check(
 
 const suspected = (lostAt: number): StoredEvent => ({ _tag: "DaemonSuspected", daemonId, reason: "", lostAt })
 const lost: StoredEvent = { _tag: "DaemonLost", daemonId }
-const failed = (reason: string): StoredEvent => ({
-  _tag: "HandOverFailed",
-  taskId: taskId("a"),
-  handOver: 1,
-  daemonId,
-  reason,
-  excludedUntil: 0
-})
 
 check(
   absences,

@@ -173,16 +173,18 @@ export class Store {
       },
       snapshots: {
         save: (snapshot) =>
-          Effect.callback((resume) =>
-            Effect.sync(fibers.after(1, () => {
-              const about = `${snapshot.stream}@${snapshot.version}`
+          Effect.callback((resume) => {
+            const about = `${snapshot.stream}@${snapshot.version}`
+            // Nobody waits for it, so it may take long.
+            const latency = this.#faults.chance(`latency of ${about}`).spread(1, 5_000)
+            return Effect.sync(fibers.after(latency, () => {
               this.#onSnapshot(snapshot)
               if (!this.#faults.strikes("snapshotLost", about, () => `the snapshot ${about} is lost`)) {
                 this.snapshots.set(snapshot.stream, snapshot)
               }
               resume(Effect.void)
             }))
-          ),
+          }),
         load: (stream) =>
           Effect.sync((): Option.Option<Snapshot> => Option.fromUndefinedOr(this.snapshots.get(stream))),
         drop: (stream): Effect.Effect<void, SnapshotsError> =>

@@ -11,6 +11,7 @@ interface Task {
   current: number | undefined
   ended: "completed" | "failed" | undefined
   isApplied: boolean
+  isInterrupted: boolean
 }
 
 export const handOvers: Invariant = {
@@ -64,7 +65,8 @@ export const handOvers: Invariant = {
               handOvers: 0,
               current: undefined,
               ended: undefined,
-              isApplied: false
+              isApplied: false,
+              isInterrupted: false
             })
             if (event.stepId !== undefined) {
               const before = tasks.get(taskOf.get(event.stepId)!)
@@ -77,10 +79,14 @@ export const handOvers: Invariant = {
             if (task.current !== undefined) {
               violated(`hand-over ${task.current} of task ${event.taskId} alone`, `hand-over ${event.handOver} as well`)
             }
+            if (task.isInterrupted) violated(`no hand-over of task ${event.taskId}, which is to be stopped`, "one")
             if (event.handOver !== task.handOvers + 1) violated(`hand-over ${task.handOvers + 1}`, `${event.handOver}`)
             task.handOvers = task.current = event.handOver
             return
           }
+          case "InterruptRequested":
+            open(event.taskId, "is to be stopped").isInterrupted = true
+            return
           case "HandOverFailed": {
             const task = open(event.taskId, "is taken back")
             if (task.current !== event.handOver) {

@@ -14,8 +14,10 @@ export const sequence: Invariant = {
     const heads = new Map<string, { readonly version: number; readonly hash: string }>()
     let position = 0
     let checked = 0
+    /** How many events there were when that was last looked at. */
+    let before = 0
 
-    /** A subscriber has what is in the log, as far as it has got. */
+    /** A subscriber has what is in the log, as far as it has got: at least up to where the log was a moment ago. */
     const compare = () => {
       const got = seen()
       for (; checked < got.length; checked += 1) {
@@ -24,6 +26,7 @@ export const sequence: Invariant = {
           violated(`${expected?.stream}@${expected?.version} for the subscriber`, `${found?.stream}@${found?.version}`)
         }
       }
+      if (checked < before) violated(`${before} events for the subscriber within a moment`, `${checked}, and it waits`)
     }
 
     return {
@@ -40,11 +43,11 @@ export const sequence: Invariant = {
         heads.set(stream, { version, hash: recorded.hash })
         position = recorded.position
       },
-      tick: compare,
-      end: () => {
+      tick: () => {
         compare()
-        if (checked < events.length) violated(`${events.length} events for the subscriber`, `${checked}, and it waits`)
-      }
+        before = events.length
+      },
+      end: compare
     }
   }
 }
