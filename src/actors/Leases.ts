@@ -96,7 +96,10 @@ export const requireHere = Effect.fnUntraced(function*(
   ownerId: OwnerId
 ): Effect.fn.Return<void, ActorUnavailable> {
   const location = yield* leases.locate(ownerId).pipe(
-    Effect.mapError(({ message }) => new ActorUnavailable({ address: ownerId, because: message }))
+    Effect.tapError((error) => Effect.logWarning(error.message)),
+    Effect.mapError(() =>
+      new ActorUnavailable({ address: ownerId, because: "which server has it cannot be found out" })
+    )
   )
   if (location._tag === "Here") return
   return yield* new ActorUnavailable({ address: ownerId, because: `${location.node} has it` })

@@ -66,6 +66,8 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
       yield* Deferred.succeed(closed, message)
     })
 
+    const notNow = hangUp("unavailable", "The database cannot be used now")
+
     let session: DaemonSession | undefined
     let relay: Relay | undefined
     let second = 0
@@ -154,9 +156,10 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
             (reason) => hangUp("timeout", reason)
           ),
         // The daemon comes back, and the keys and its registry may then be there again.
-        ApiKeysError: (error) => Effect.as(hangUp("unavailable", error.message), error.message),
         ActorUnavailable: (error) => Effect.as(hangUp("unavailable", error.message), error.message),
-        LeaseUnknown: (error) => Effect.as(hangUp("unavailable", error.message), error.message)
+        // What is wrong with the database is for the log: whoever asks may be a stranger.
+        ApiKeysError: ({ message }) => Effect.as(Effect.andThen(Effect.logWarning(message), notNow), message),
+        LeaseUnknown: ({ message }) => Effect.as(Effect.andThen(Effect.logWarning(message), notNow), message)
       })
     )
     yield* Effect.raceFirst(listen, Deferred.await(closed)).pipe(

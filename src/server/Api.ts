@@ -80,7 +80,9 @@ export const listLimitMax = 200
 
 const directive = { id: DirectiveId }
 const stepOfDirective = { id: DirectiveId, stepId: StepId }
-const memoryOfDirective = { id: DirectiveId, key }
+/** URLs say something else with these two, however they are written, and clients and servers on the way tidy them up. */
+const isInPaths = Schema.isPattern(/^(?!\.\.?$)/s, { message: "cannot be . or .." })
+const memoryOfDirective = { id: DirectiveId, key: key.check(isInPaths) }
 const task = { id: TaskId }
 
 /** A repeat of a command with the same key gets the answer that the first one got, and does nothing. */

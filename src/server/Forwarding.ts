@@ -39,7 +39,12 @@ export class Forwarding extends Context.Service<Forwarding, {
         answer: Effect.fnUntraced(function*(request, ownerId, here) {
           if (!isForItsServer(request)) return yield* here
           const location = yield* leases.locate(ownerId).pipe(
-            Effect.catch(({ message }) => Effect.succeed(unavailable(message)))
+            Effect.catch((error) =>
+              Effect.as(
+                Effect.logWarning(error.message),
+                unavailable("which server has this owner cannot be found out")
+              )
+            )
           )
           if (HttpServerResponse.isHttpServerResponse(location)) return location
           if (location._tag === "Here") return yield* here
@@ -77,6 +82,7 @@ export const moved = (leases: LeasesService, ownerId: OwnerId, node: string, loo
 const ofConnections = [
   "connection",
   "content-length",
+  "expect",
   "host",
   "keep-alive",
   "proxy-authenticate",
