@@ -11,6 +11,7 @@ import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { Effect, Exit, Fiber, Layer, Result, Schedule, Scope } from "effect"
 import { OwnerId } from "../events/Ids.ts"
 import { reasonOf } from "../events/internal/failure.ts"
+import { patiently } from "../postgres/Patience.ts"
 import { hold, type Table } from "./internal/holder.ts"
 import { streamPrefix } from "./internal/leasesSchema.ts"
 import { Leases, LeaseTimes, LeaseUnknown, type Location, NodeNameTaken } from "./Leases.ts"
@@ -82,7 +83,7 @@ export const layer = ({ node }: { readonly node: string }) =>
       const advertise: Table["advertise"] = (url) =>
         Effect.asVoid(
           Effect.mapError(
-            sql`UPDATE nodes SET url = ${url} WHERE name = ${node} AND epoch = ${epoch}::integer`,
+            patiently(sql`UPDATE nodes SET url = ${url} WHERE name = ${node} AND epoch = ${epoch}::integer`),
             unreachable
           )
         )
@@ -91,6 +92,7 @@ export const layer = ({ node }: { readonly node: string }) =>
           "SELECT * FROM node_take($1, $2, $3)",
           [node, epoch, Result.getOrThrow(PgTypes.array(owners, PgTypes.OID.text))]
         ).pipe(
+          patiently,
           Effect.mapError(unreachable),
           Effect.map((rows) =>
             new Map(rows.map(({ holder, holder_url, owner }): [OwnerId, Location] => [

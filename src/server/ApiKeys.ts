@@ -10,6 +10,7 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import { SqlClient } from "effect/sql/SqlClient"
 import { createHash } from "node:crypto"
 import { OwnerId } from "../events/Ids.ts"
+import { patiently } from "../postgres/Patience.ts"
 
 /** How long after a revocation elsewhere a process may still take a key. */
 const cacheMillis = 5_000
@@ -81,7 +82,7 @@ export class ApiKeys extends Context.Service<ApiKeys, {
           Effect.mapError((cause) => new ApiKeysError({ method: "create a key", cause }))
         ),
         verify: (key) =>
-          Cache.get(owners, hashOf(Redacted.value(key))).pipe(
+          patiently(Cache.get(owners, hashOf(Redacted.value(key)))).pipe(
             Effect.mapError((cause) => new ApiKeysError({ method: "verify a key", cause }))
           ),
         list: Effect.fn("ApiKeys.list")(
