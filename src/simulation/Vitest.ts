@@ -74,14 +74,23 @@ export const simulate: Simulate & { readonly only: Simulate; readonly skip: Simu
 /** The `it` of vitest, which stays as it was, with `it.simulate`. */
 export const it: V.TestAPI & { readonly simulate: typeof simulate } = Object.assign(V.test.extend({}), { simulate })
 
-const environmentSeed = Config.Int("MAKIMA_SEED").pipe(Config.option)
+/** A seed is what it says, not what it would be rounded to; set to nothing is not set. */
+const environmentSeed = Effect.gen(function*() {
+  const text = Option.getOrElse(yield* Effect.orDie(Config.option(Config.String("MAKIMA_SEED"))), () => "")
+  if (text === "") return undefined
+  const seed = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(seed)) return seed
+  return yield* Effect.die(
+    new RangeError(`MAKIMA_SEED is ${JSON.stringify(text)}: it has to be a whole number from 0 on`)
+  )
+})
 
 const holds = Effect.fnUntraced(
   function*(name: string, options: SimulateOptions, check: Check | undefined, place: Error) {
     const problem = problemOf(options)
     if (problem !== undefined) return yield* Effect.die(new RangeError(problem))
     const { minutes, only, seed: first = 1, seeds, ...rest } = options
-    const given = only === undefined ? Option.getOrUndefined(yield* Effect.orDie(environmentSeed)) : undefined
+    const given = only === undefined ? yield* environmentSeed : undefined
     const start = given ?? first
     const count = given !== undefined || (only !== undefined && seeds === undefined)
       ? 1

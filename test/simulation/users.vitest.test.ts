@@ -96,7 +96,7 @@ describe("it.simulate", () => {
 
   it("tells of a check that fails, by the fewest things that have to happen", () => {
     const message = failure("a check")
-    assert.match(message, /SimulationFailed: Seed 1[1-3] of rough: invariant of this test does not hold at \d\d:\d\d:/)
+    assert.match(message, /SimulationFailed: Seed 1[1-3] of small: invariant of this test does not hold at \d\d:\d\d:/)
     assert.include(message, "  a check\n")
     assert.include(message, "found:    a goal was changed")
     assert.match(message, /somebody asks directive \d to change its goal/)
@@ -136,6 +136,11 @@ describe("The example", () => {
     const { failures, output, status } = await vitest(example)
     assert.strictEqual(status, 0, output)
     assert.deepStrictEqual([...failures], [[name, null]])
+  }, patience)
+
+  it("refuses a seed in the environment that is none", async () => {
+    const { failures } = await vitest(example, { MAKIMA_SEED: "1.5" })
+    assert.include(failures.get(name), "MAKIMA_SEED is \"1.5\": it has to be a whole number from 0 on")
   }, patience)
 
   it("fails with the other one, as a test that can be pasted and as a seed", async () => {
