@@ -11,7 +11,13 @@ import { DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
 import type { UnreadableEvent } from "../events/Unreadable.ts"
 import { Daemons } from "./Daemons.ts"
 import * as Directive from "./Directive.ts"
-import { type DirectiveAnswer, type DirectiveCommand, DirectiveNotFound, type Rejection } from "./DirectiveCommand.ts"
+import {
+  type DirectiveAnswer,
+  type DirectiveCommand,
+  DirectiveExists,
+  DirectiveNotFound,
+  type Rejection
+} from "./DirectiveCommand.ts"
 import { codec } from "./DirectiveSnapshot.ts"
 import { isOpen } from "./DirectiveState.ts"
 import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
@@ -165,6 +171,14 @@ export class Directives extends Context.Service<Directives, {
         yield* requireHere(leases, ownerId)
       })
 
+      /** Goes on if the directive may be made here: one of another owner would be taken from the process that has it. */
+      const admitNew = Effect.fnUntraced(function*(directiveId: DirectiveId, ownerId: OwnerId) {
+        yield* requireHere(leases, ownerId)
+        if (leases.fence === undefined) return
+        const known = yield* ownerOf(directiveId)
+        if (known !== undefined && known !== ownerId) return yield* new DirectiveExists({ directiveId })
+      })
+
       /** The actor of a parked directive, if the command is to resume it. */
       const unparked = Effect.fnUntraced(function*(
         directiveId: DirectiveId,
@@ -182,7 +196,7 @@ export class Directives extends Context.Service<Directives, {
 
       const ask = Effect.fn("Directives.ask")(
         function*(directiveId: DirectiveId, command: DirectiveCommand, options?: AskOptions) {
-          if (command._tag === "CreateDirective") yield* requireHere(leases, command.ownerId)
+          if (command._tag === "CreateDirective") yield* admitNew(directiveId, command.ownerId)
           else yield* admit(directiveId, options?.ownerId)
           let wasParked = false
           const ref = yield* started(directiveId).pipe(Effect.catch((refusal) => {
