@@ -50,7 +50,7 @@ export class Supervisor extends Context.Service<Supervisor, {
    * which takes it back: who does that without a message for it starts a fight between the two.
    */
   isElsewhere(address: string): boolean
-  /** Since when an actor is parked, and why, if it is. */
+  /** Since when an actor is parked, and why, if it is, in whichever process it was last. */
   parked(address: string): Effect.Effect<Option.Option<Rules.Parked>>
   /** Lets a parked actor run again, with a fresh budget: the next message starts it. Says whether it was parked. */
   resume(address: string, about?: About): Effect.Effect<boolean, ActorUnavailable>
@@ -230,7 +230,14 @@ export class Supervisor extends Context.Service<Supervisor, {
         actor,
         stop,
         isElsewhere: (address) => away.has(address),
-        parked: (address) => Effect.map(ledger.known, () => Option.fromUndefinedOr(ledger.parked(address))),
+        parked: (address) =>
+          Effect.andThen(
+            ledger.known,
+            Effect.map(
+              isShared ? inheritance.parked(address) : Effect.sync(() => ledger.parked(address)),
+              Option.fromUndefinedOr
+            )
+          ),
         resume,
         restartScheduled: ledger.restartScheduled,
         running: Effect.sync(() => [...actors.keys()])

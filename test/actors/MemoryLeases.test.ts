@@ -8,6 +8,7 @@ import * as FencedLog from "../../src/actors/FencedLog.ts"
 import { layerActors, resume } from "../../src/actors/layer.ts"
 import { Leases } from "../../src/actors/Leases.ts"
 import * as MemoryLeases from "../../src/actors/MemoryLeases.ts"
+import { defaultPolicy } from "../../src/actors/Supervisor.ts"
 import { NodeName } from "../../src/actors/SupervisorActor.ts"
 import * as FunctionDaemon from "../../src/daemon/FunctionDaemon.ts"
 import type { SpawnTask } from "../../src/daemon/Protocol.ts"
@@ -99,9 +100,41 @@ describe("Leases in memory", () => {
         directives.ask(directiveId, { _tag: "PauseDirective" }, { ownerId: bob })
       )
       assert.strictEqual((yield* Effect.flip(b.run(stranger)))._tag, "DirectiveNotFound")
+      // Nor can anybody make it anew.
+      const theft = Directives.use((directives) =>
+        directives.ask(directiveId, { _tag: "CreateDirective", ownerId: bob, title: "Mine", goal: "Mine." })
+      )
+      assert.strictEqual((yield* Effect.flip(b.run(theft)))._tag, "DirectiveExists")
       assert.strictEqual((yield* a.run(ask({ _tag: "PauseDirective" }))).answer.status, "paused")
       const log = yield* EventLog
       assert.strictEqual((yield* log.streamHead(stream)).owner, "a")
+    })))
+
+  it.effect("say of an actor that is elsewhere whether it is parked there", () =>
+    live(Effect.gen(function*() {
+      const table = MemoryLeases.makeTable()
+      const [a, b] = [yield* start(table, "a"), yield* start(table, "b")]
+      yield* a.run(create)
+      const parkedAt = (process: typeof a) =>
+        process.run(Directives.use((directives) => directives.parked(directiveId))).pipe(
+          Effect.map(Option.map(({ cause }) => cause))
+        )
+      assert.deepStrictEqual(yield* parkedAt(b), Option.none())
+      const log = yield* EventLog
+      for (let time = 0; time <= defaultPolicy.restartsMax; time++) {
+        // Somebody else writes, and the actor fails over it.
+        yield* log.append([{ stream, expected: "any", events: [{ _tag: "MemoryRemoved", key: "key" }] }], { at: 0 })
+        assert.strictEqual(
+          (yield* Effect.flip(a.run(ask({ _tag: "UpdateDirective", title: `${time}` }))))._tag,
+          "ActorUnavailable"
+        )
+        yield* TestClock.adjust("4 seconds")
+      }
+      assert.isTrue(Option.isSome(yield* parkedAt(a)))
+      assert.deepStrictEqual(yield* parkedAt(b), yield* parkedAt(a))
+      yield* a.run(ask({ _tag: "ResumeDirective" }))
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* parkedAt(b), Option.none())
     })))
 
   it.effect("refuse a name that a living process has, and hand everything on to one that takes it up again", () =>

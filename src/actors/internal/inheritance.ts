@@ -15,6 +15,8 @@ const freshMillis = 1_000
 export interface Inheritance {
   /** Takes over what another process knew of an actor that is about to be started here. */
   readonly take: (address: string) => Effect.Effect<void, ActorUnavailable>
+  /** Since when an actor is parked, and why, if it is, wherever it was last. */
+  readonly parked: (address: string) => Effect.Effect<Rules.Parked | undefined>
   /** It was resumed here, so what others knew of it is past. */
   readonly refuse: (address: string) => void
 }
@@ -58,6 +60,15 @@ export const make = (
       // Another process has run it since it was parked here.
       if (Option.isNone(parked) && own !== undefined) yield* ledger.ask({ _tag: "ResumeActor", address })
     }),
+    parked: (address) =>
+      refused.has(address)
+        ? Effect.sync(() => ledger.parked(address))
+        : theirs(address).pipe(
+          Effect.map((parked) => parked === undefined ? ledger.parked(address) : Option.getOrUndefined(parked)),
+          Effect.catch((error) =>
+            Effect.as(Effect.logWarning(`${address} cannot be looked up`, error), ledger.parked(address))
+          )
+        ),
     refuse: (address) => void refused.add(address)
   }
 }
