@@ -1,5 +1,5 @@
 /** The actors of one process put together, and how they go on from a log: with a database, in memory and in simulations. */
-import { type Duration, Effect, Layer } from "effect"
+import { type Duration, Effect, Fiber, Layer } from "effect"
 import { TaskOutput } from "../daemon/TaskOutput.ts"
 import type { DirectiveId, OwnerId } from "../events/Ids.ts"
 import { DaemonRegistries } from "./DaemonRegistryActor.ts"
@@ -16,21 +16,25 @@ export const layerActors = DaemonRegistries.layer.pipe(
 /** How many directives come up from the log at once. */
 const resumesAtOnce = 64
 
+/** How long one of them holds up the others, in milliseconds. Those that fail take seconds, and come up beside them. */
+const resumeMillisMax = 250
+
 /** Goes on with what was under way: these directives, and the daemons of their owners. */
 export const resume = Effect.fnUntraced(function*(
   active: ReadonlyArray<{ readonly directiveId: DirectiveId; readonly ownerId: OwnerId }>
 ) {
   const directives = yield* Directives
   const registries = yield* DaemonRegistries
-  yield* Effect.forEach(new Set(active.map(({ ownerId }) => ownerId)), (ownerId) =>
-    registries.resume(ownerId).pipe(
-      Effect.catch((error) => Effect.logError(`The daemons of ${ownerId} were not resumed`, error))
-    ), { discard: true, concurrency: resumesAtOnce })
-  yield* Effect.forEach(active, ({ directiveId }) =>
-    directives.resume(directiveId).pipe(
+  const scope = yield* Effect.scope
+  const comeUp = <A, E>(things: Iterable<A>, one: (thing: A) => Effect.Effect<void, E>) =>
+    Effect.forEach(things, (thing) =>
       // One directive's trouble never stops another's.
-      Effect.catch((error) => Effect.logError(`Directive ${directiveId} was not resumed`, error))
-    ), { discard: true, concurrency: resumesAtOnce })
+      Effect.catch(one(thing), (error) => Effect.logError("Something was not resumed", error)).pipe(
+        Effect.forkIn(scope, { startImmediately: true }),
+        Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), resumeMillisMax))
+      ), { discard: true, concurrency: resumesAtOnce })
+  yield* comeUp(new Set(active.map(({ ownerId }) => ownerId)), registries.resume)
+  yield* comeUp(active, ({ directiveId }) => directives.resume(directiveId))
   if (active.length > 0) yield* Effect.logInfo(`${active.length} directives go on from the log`)
 })
 
