@@ -129,6 +129,22 @@ describe("it.simulate", () => {
   })
 })
 
+describe("The page about it", () => {
+  it("begins with a test that fails as it says", async () => {
+    const page = readFileSync(join(checkout, "docs/simulation.md"), "utf8")
+    const [, first] = /```ts\n([^]*?)```/.exec(page)!
+    const folder = temporary()
+    const entry = JSON.stringify(join(checkout, "src/simulation/Vitest.ts"))
+    writeFileSync(
+      join(folder, "first.test.ts"),
+      first!.replace("\"makima-runtime/simulation/vitest\"", entry)
+    )
+    const message = (await vitest(folder)).failures.get("what is deployed was built")
+    assert.include(message, "expected 'skipped' to equal 'completed'")
+    assert.include(page, /seed: \d+,/.exec(message!)![0])
+  }, patience)
+})
+
 describe("The example", () => {
   const name = "a directive has one deploy at a time"
 
