@@ -147,7 +147,8 @@ export class Daemons extends Context.Service<Daemons, {
         const fleet = fleetOf(ownerId)
         Turns.leaveLine(fleet, directiveId)
         const changed = new Set<Entry>()
-        for (const { daemonId, taskId } of fleet.held.get(directiveId) ?? []) {
+        const before = [...fleet.held.get(directiveId) ?? []]
+        for (const { daemonId, taskId } of before) {
           const entry = Slots.entryOf(fleet, daemonId)
           Slots.letGo(fleet, entry, taskId)
           changed.add(entry)
@@ -156,6 +157,11 @@ export class Daemons extends Context.Service<Daemons, {
           const entry = Slots.entryOf(fleet, daemonId)
           Slots.hold(fleet, entry, assignment)
           changed.add(entry)
+        }
+        for (const { daemonId, delivery, handOver, taskId } of before) {
+          const entry = Slots.entryOf(fleet, daemonId)
+          // What is over by the log may not be over for its daemon, whom nobody has told: its next heartbeat says.
+          if (delivery._tag !== "Chosen" && !entry.tasks.has(taskId)) Slots.addForeign(entry, taskId, handOver)
         }
         for (const entry of changed) Slots.recount(fleet, entry)
         Turns.serve(fleet)

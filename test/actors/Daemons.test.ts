@@ -62,6 +62,19 @@ describe("Daemons", () => {
       assert.deepStrictEqual(places.map(({ daemonId }) => daemonId), [small, large, large].map((s) => s.daemonId))
     })))
 
+  it.effect("keeps the slot of a task that ended unheard until its daemon says that it is free", () =>
+    withDaemons(Effect.fnUntraced(function*(daemons) {
+      const { daemonId } = yield* connect("one", 1)
+      daemons.restore(ownerId, first, [held("a", daemonId, first)])
+      // As when an append was committed and nobody heard so: the daemon is still at it.
+      daemons.restore(ownerId, first, [])
+      const another = asker(daemons, second)
+      assert.strictEqual(another.ask(["b"]), 0)
+      daemons.foreign(ownerId, daemonId, [])
+      assert.strictEqual(another.woken, 1)
+      assert.strictEqual(another.ask(["b"]), 1)
+    })))
+
   it.effect("gives nothing to relays, to daemons that are not ready, or to those of another owner", () =>
     withDaemons(Effect.fnUntraced(function*(daemons) {
       yield* connect("relay", 0)
