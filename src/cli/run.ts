@@ -103,13 +103,15 @@ const carryOut = Effect.fnUntraced(
   function*({ directive, json, ownerId, repository, ...options }: Run) {
     const directives = yield* Directives
     const progress = yield* Progress
+    // Before the key: a run that is killed leaves no key without a folder that says so.
+    const workDir = yield* temporaryWorkDir(options.dataDir, ownerId)
     const apiKey = yield* temporaryKey(ownerId)
     const daemon = yield* LocalDaemon.run({
       apiUrl: yield* HttpServer.url,
       apiKey,
       agent: options.agent,
       maxTasks: options.maxTasks,
-      workDir: yield* temporaryWorkDir(options.dataDir, ownerId),
+      workDir,
       machineId: ownerId,
       env: { MAKIMA_DIRECTIVE_DIR: options.directory },
       makima: makimaCommand
@@ -162,6 +164,15 @@ const temporaryKey = Effect.fnUntraced(function*(ownerId: OwnerId) {
   return key
 })
 
+/** The keys of a run that was killed are good for nothing any more. */
+const revokeAll = Effect.fnUntraced(function*(owner: string) {
+  if (!owner.startsWith(runOwnerPrefix)) return
+  const keys = yield* ApiKeys
+  for (const { id, revokedAt } of yield* keys.list(OwnerId.make(owner))) {
+    if (revokedAt === null) yield* keys.revoke(id)
+  }
+})
+
 /**
  * A folder of the run's own, so that runs at the same time do not meet. It goes with the run. Its name says whose it is, so
  * that the next run can take away what one leaves behind that was killed.
@@ -172,7 +183,12 @@ const temporaryWorkDir = Effect.fnUntraced(function*(dataDir: string, ownerId: O
   const runs = path.resolve(dataDir, "runs")
   const remove = (name: string) => Effect.ignore(fs.remove(path.join(runs, name), { recursive: true, force: true }))
   const others = yield* Effect.orElseSucceed(fs.readDirectory(runs), () => [])
-  yield* Effect.forEach(others.filter((name) => !isAlive(Number.parseInt(name, 10))), remove, { discard: true })
+  for (const left of others.filter((name) => !isAlive(Number.parseInt(name, 10)))) {
+    // The folder goes last: while it is there, the next run knows that there is something left of this one.
+    yield* Effect.andThen(revokeAll(left.replace(/^\d+-/, "")), remove(left)).pipe(
+      Effect.catch((error) => Effect.logWarning("The keys of a run that was killed were not revoked", error))
+    )
+  }
   const name = `${process.pid}-${ownerId}`
   return yield* Effect.acquireRelease(
     Effect.as(fs.makeDirectory(path.join(runs, name), { recursive: true }), path.join(runs, name)),

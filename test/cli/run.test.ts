@@ -1,7 +1,7 @@
 /** `makima run` from goal to branch: the example with its own agent, and directives of every shape with a shell for an agent. */
 import { assert, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
-import { mkdirSync } from "node:fs"
+import { execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdirSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import {
   agent,
@@ -48,6 +48,13 @@ const run = async (file: string, { args = [], cwd, env }: {
   const summary: Summary = printed.at(-1)
   return { status, stderr, events: printed.slice(0, -1), summary, folder }
 }
+
+/** The id of a process that there was. */
+const endedProcess = () =>
+  new Promise<number>((resolve) => {
+    const child = spawn("true")
+    child.once("exit", () => resolve(child.pid!))
+  })
 
 /** Everything that was pushed, as `branch: subject` of its last commit. */
 const branchesOf = (repository: string): ReadonlyArray<string> =>
@@ -103,6 +110,22 @@ describe.concurrent("makima run", { timeout: patience }, () => {
       }
     }
     assert.match(stderr, /directive: active → idle/)
+  })
+
+  it("takes away what a run has left that was killed: its folder and its key", async () => {
+    const folder = temporary()
+    const owner = `run-${crypto.randomUUID()}`
+    const made = await makima(["keys", "create", "makima run", "--owner", owner], { cwd: folder, env: database() })
+    assert.strictEqual(made.status, 0, made.stderr)
+    const left = join(folder, "data", "runs", `${await endedProcess()}-${owner}`)
+    mkdirSync(left, { recursive: true })
+    const file = directiveFile(folder, { title: "Nothing", steps: [], agent: "true" })
+    await run(file, { cwd: folder })
+    assert.isFalse(existsSync(left))
+    const { stdout } = await makima(["keys", "list", "--json"], { cwd: folder, env: database() })
+    const its = JSON.parse(stdout).filter(({ ownerId }: { ownerId: string }) => ownerId === owner)
+    assert.lengthOf(its, 1)
+    assert.isNotNull(its[0].revokedAt)
   })
 
   const steps = [
