@@ -30,6 +30,8 @@ export interface Observed {
   readonly profile: Profile
   readonly ledger: Ledger
   readonly daemons: () => ReadonlyArray<ObservedDaemon>
+  /** Which process has an owner: nothing where there is one process alone, or none has it. */
+  readonly homeOf: (ownerId: OwnerId) => string | undefined
   /** Everything that was committed, in order. */
   readonly events: ReadonlyArray<RecordedEvent>
   /** What a subscriber has got of it. */
@@ -49,14 +51,14 @@ export interface Observed {
 export interface Checker {
   /** After an event was committed. The ledger has it already. */
   readonly event?: (recorded: RecordedEvent) => void
-  /** After all events of one append. */
-  readonly committed?: (events: ReadonlyArray<RecordedEvent>) => void
+  /** After all events of one append, by this process. */
+  readonly committed?: (events: ReadonlyArray<RecordedEvent>, node: string) => void
   /** An actor has kept its state, which is what it has in memory. */
   readonly snapshot?: (snapshot: Snapshot) => void
   readonly request?: (request: Request) => void
   readonly response?: (request: Request, response: Response) => void
   /** A process sends a frame to a daemon. */
-  readonly frame?: (daemon: ObservedDaemon, frame: ServerFrame) => void
+  readonly frame?: (daemon: ObservedDaemon, frame: ServerFrame, node: string) => void
   /** A daemon gets a task that it does not have yet. */
   readonly start?: (daemon: ObservedDaemon, spawn: SpawnTask) => void
   /** Every five virtual seconds. */

@@ -221,3 +221,19 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     operations: busy
   }
 }
+
+/** What agents and people do wrong, which is nothing to stores, processes and connections. */
+const harmless: ReadonlySet<string> = new Set<FaultKind>([
+  "agentFails",
+  "agentHangs",
+  "agentSilent",
+  "planEmpty",
+  "planWrong",
+  "planSkips",
+  "prUrlMissing",
+  "commandTwice"
+])
+
+/** Whether nothing happens to stores, processes and connections. */
+export const isUndisturbed = ({ faults }: Profile): boolean =>
+  Object.entries(faults).every(([kind, rate]) => rate === 0 || harmless.has(kind))

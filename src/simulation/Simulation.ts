@@ -108,6 +108,7 @@ const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks =>
     profile: world.profile,
     ledger: world.ledger,
     daemons: () => world.daemons,
+    homeOf: (ownerId) => world.leases?.homes.get(ownerId),
     events: world.store.events,
     seen: () => world.seen,
     isSettled: () => world.isSettled(),
@@ -136,18 +137,18 @@ const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks =>
     }
   }
   return {
-    onCommit: (events) =>
+    onCommit: (events, node) =>
       each(() => {
         for (const recorded of events) {
           world.ledger.take(recorded)
           for (const check of event) check(recorded)
         }
-        for (const check of committed) check(events)
+        for (const check of committed) check(events, node)
       }),
     onSnapshot: (one) => each(() => snapshot.forEach((check) => check(one))),
     onRequest: (one) => each(() => request.forEach((check) => check(one))),
     onResponse: (one, answer) => each(() => response.forEach((check) => check(one, answer))),
-    onFrame: (daemon, one) => each(() => frame.forEach((check) => check(daemon, one))),
+    onFrame: (daemon, one, node) => each(() => frame.forEach((check) => check(daemon, one, node))),
     onStart: (daemon, spawn) => each(() => start.forEach((check) => check(daemon, spawn))),
     onTick: () => each(() => ticks.forEach((check) => check())),
     onEnd: () => {

@@ -22,14 +22,14 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     name: "given-up-at-first-sight",
     wrong: "A task that is missing from one heartbeat is taken from its daemon, whose frame may be on its way.",
     file: "src/daemon/DaemonSession.ts",
-    find: "      if (!missing.has(keyOf(assignment))) continue\n",
-    replace: ""
+    find: "const isCertain = since !== undefined && now - since >= heartbeatMillis / 2",
+    replace: "const isCertain = true"
   },
   {
     name: "missing-tasks-never-noticed",
     wrong: "What a daemon does not list any more stays its own.",
     file: "src/daemon/DaemonSession.ts",
-    find: "    missing = keysOf(lacking.filter((assignment) => !repeated.has(assignment)))\n",
+    find: "    missing = stillMissing\n",
     replace: ""
   },
   {

@@ -161,7 +161,7 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     name: "taken-over-without-a-fence",
     wrong: "Whoever takes over from a process does not shut it out of the log.",
     file: "src/actors/MemoryLeases.ts",
-    find: "          yield* claim(name)\n",
-    replace: ""
+    find: "yield* Effect.onError(claim(name), ",
+    replace: "yield* Effect.onError(Effect.void, "
   }
 ]

@@ -106,7 +106,7 @@ export const daemon: ObservedDaemon = {
 /** What a checker says of a history: each append is a list of events. */
 export const history = (
   invariant: Invariant,
-  options: { readonly daemons?: ReadonlyArray<ObservedDaemon>; readonly profile?: Profile } = {}
+  options: { readonly daemons?: ReadonlyArray<ObservedDaemon>; readonly profile?: Profile; readonly node?: string } = {}
 ) => {
   const ledger = new Ledger()
   const events: Array<RecordedEvent> = []
@@ -118,6 +118,7 @@ export const history = (
     profile: options.profile ?? profiles.calm,
     ledger,
     daemons: () => options.daemons ?? [daemon],
+    homeOf: () => "node-1",
     events,
     seen: () => seen,
     now: () => now,
@@ -155,7 +156,7 @@ export const history = (
         ledger.take(one)
         checker.event?.(one)
       }
-      checker.committed?.(recorded)
+      checker.committed?.(recorded, options.node ?? "node-1")
       return self
     },
     /** The subscriber misses the latest event. */

@@ -12,6 +12,7 @@ import { bounds } from "../../src/simulation/invariants/bounds.ts"
 import { handOvers } from "../../src/simulation/invariants/handOvers.ts"
 import { inFlight } from "../../src/simulation/invariants/inFlight.ts"
 import { interrupts } from "../../src/simulation/invariants/interrupts.ts"
+import { leases } from "../../src/simulation/invariants/leases.ts"
 import { liveness } from "../../src/simulation/invariants/liveness.ts"
 import { owners } from "../../src/simulation/invariants/owners.ts"
 import { ownFaults } from "../../src/simulation/invariants/ownFaults.ts"
@@ -207,7 +208,11 @@ check(
   (told) => {
     told.checker.request?.(request("key"))
     told.append([...begun, answered("key")], { commandId: "key" }).respond(request("key"))
-    told.append([connected, step("a"), ready("a"), task("a"), handedOver("a")]).checker.frame?.(daemon, spawn())
+    told.append([connected, step("a"), ready("a"), task("a"), handedOver("a")]).checker.frame?.(
+      daemon,
+      spawn(),
+      "node-1"
+    )
   },
   {
     "an answer that is not in the log": (told) => told.append(begun).respond(request("key")),
@@ -217,13 +222,13 @@ check(
       told.append([...begun, answered("key", 2)], { commandId: "key" }).respond(request("key"))
     },
     "events of a command that nobody gave": (told) => told.append([...begun, answered("key")], { commandId: "key" }),
-    "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn()),
+    "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn(), "node-1"),
     "a report that may be forgotten before it is in the log": (told) =>
       told.append([connected, ...oneStep, handedOver("a")]).checker.frame?.(daemon, {
         type: "reported",
         taskId: taskId("a"),
         handOver: 1
-      })
+      }, "node-1")
   }
 )
 
@@ -266,7 +271,7 @@ check(
   {
     "an answer to a stranger": (told) => told.append(begun).respond(request("key", stranger)),
     "a task that is sent to a stranger": (told) =>
-      told.append(oneStep).checker.frame?.({ ...daemon, ownerId: stranger }, spawn())
+      told.append(oneStep).checker.frame?.({ ...daemon, ownerId: stranger }, spawn(), "node-1")
   }
 )
 
@@ -387,6 +392,16 @@ check(
   },
   { daemons: [{ ...busy, connectedSince: 1_000 }] }
 )
+
+check(
+  leases,
+  (told) => told.append([...oneStep, connected]).checker.frame?.(daemon, spawn(), "node-1"),
+  { "a frame of a process that has lost the owner": (told) => told.checker.frame?.(daemon, spawn(), "node-2") }
+)
+
+it("notices what is written by a process that has lost the owner", () => {
+  assert.throws(() => history(leases, { node: "node-2" }).append(begun), "leases")
+})
 
 function spawn() {
   return {

@@ -7,12 +7,12 @@ import type { SimulatedDaemon } from "./daemon.ts"
 import type { Machine } from "./machine.ts"
 
 export interface Checks {
-  onCommit(events: ReadonlyArray<RecordedEvent>): void
+  onCommit(events: ReadonlyArray<RecordedEvent>, node: string): void
   onSnapshot(snapshot: Snapshot): void
   onRequest(request: Request): void
   onResponse(request: Request, response: Response, machine: Machine): void
   /** A process is about to send this to a daemon. */
-  onFrame(daemon: SimulatedDaemon, frame: ServerFrame): void
+  onFrame(daemon: SimulatedDaemon, frame: ServerFrame, node: string): void
   /** A daemon is about to start an agent for this. */
   onStart(daemon: SimulatedDaemon, spawn: SpawnTask): void
   onTick(): void

@@ -60,6 +60,13 @@ export class Ledger {
     return this.#directiveOf.get(taskId)
   }
 
+  /** Whom a stream is about, if it is about an owner. */
+  ownerOf(stream: string): OwnerId | undefined {
+    if (stream.startsWith(registryPrefix)) return stream.slice(registryPrefix.length) as OwnerId
+    if (!stream.startsWith(directivePrefix)) return undefined
+    return this.directives.get(stream.slice(directivePrefix.length) as DirectiveId)?.ownerId
+  }
+
   /** The hand-over of a task that counts, while the task is open. */
   currentOf(taskId: TaskId): HandOver | undefined {
     const directiveId = this.#directiveOf.get(taskId)

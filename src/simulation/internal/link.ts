@@ -111,7 +111,7 @@ export class Link {
 
   #toDaemon(frame: ServerFrame): boolean {
     if (!this.#isServed) return false
-    this.#world.checks.onFrame(this.#daemon, frame)
+    this.#world.checks.onFrame(this.#daemon, frame, this.machine.name)
     this.#deliver(this.#down, undefined, () => this.#daemon.receive(this, frame))
     return true
   }

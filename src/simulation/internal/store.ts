@@ -58,7 +58,7 @@ export class Store {
   readonly snapshots = new Map<string, Snapshot>()
   readonly #time: Time
   readonly #faults: Faults
-  readonly #onCommit: (events: ReadonlyArray<RecordedEvent>) => void
+  readonly #onCommit: (events: ReadonlyArray<RecordedEvent>, node: string) => void
   readonly #onSnapshot: (snapshot: Snapshot) => void
   readonly #counts = new Map<string, number>()
   /** Nobody reaches the store until then. */
@@ -67,7 +67,7 @@ export class Store {
   constructor(
     time: Time,
     faults: Faults,
-    onCommit: (events: ReadonlyArray<RecordedEvent>) => void,
+    onCommit: (events: ReadonlyArray<RecordedEvent>, node: string) => void,
     onSnapshot: (snapshot: Snapshot) => void
   ) {
     this.#time = time
@@ -117,7 +117,7 @@ export class Store {
             exit = Effect.runSyncExit(this.log.append(appends, about))
             if (Exit.isSuccess(exit) && exit.value.length > 0) {
               this.events.push(...exit.value)
-              this.#onCommit(exit.value)
+              this.#onCommit(exit.value, process.name)
             }
           },
           answer: () => resume(exit!),

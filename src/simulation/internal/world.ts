@@ -65,7 +65,7 @@ export class World {
     this.store = new Store(
       this.time,
       this.faults,
-      (events) => this.checks.onCommit(events),
+      (events, node) => this.checks.onCommit(events, node),
       (snapshot) => this.checks.onSnapshot(snapshot)
     )
     this.checks = checks(this)

@@ -5,19 +5,7 @@
 import { defaultPolicy } from "../../actors/DaemonRegistry.ts"
 import type { DaemonId, TaskId } from "../../events/Ids.ts"
 import type { Invariant } from "../Invariant.ts"
-import type { FaultKind } from "../Profile.ts"
-
-/** What agents and people do wrong, which is nothing to daemons and connections. */
-const harmless: ReadonlySet<string> = new Set<FaultKind>([
-  "agentFails",
-  "agentHangs",
-  "agentSilent",
-  "planEmpty",
-  "planWrong",
-  "planSkips",
-  "prUrlMissing",
-  "commandTwice"
-])
+import { isUndisturbed } from "../Profile.ts"
 
 export const absences: Invariant = {
   name: "absences",
@@ -27,7 +15,7 @@ export const absences: Invariant = {
     /** The position at which each daemon was last lost. */
     const lost = new Map<DaemonId, number>()
     const handOvers = new Map<TaskId, number>()
-    const isUndisturbed = Object.entries(profile.faults).every(([kind, rate]) => harmless.has(kind) || rate === 0)
+    const isCalm = isUndisturbed(profile)
 
     return {
       event: ({ at, event, position }) => {
@@ -37,7 +25,7 @@ export const absences: Invariant = {
           case "DaemonSuspected": {
             const { daemonId, lostAt } = event
             suspects.set(daemonId, lostAt)
-            if (isUndisturbed) violated("daemons that stay connected", `daemon ${daemonId} is suspect: ${event.reason}`)
+            if (isCalm) violated("daemons that stay connected", `daemon ${daemonId} is suspect: ${event.reason}`)
             const from = at + defaultPolicy.graceMillis
             if (lostAt < from) violated(`that daemon ${daemonId} has until ${from} to come back`, `${lostAt}`)
             return
@@ -56,12 +44,12 @@ export const absences: Invariant = {
           case "HandOverFailed": {
             const { daemonId, handOver, reason, taskId } = event
             const what = `hand-over ${handOver} of task ${taskId} to daemon ${daemonId}`
-            if (isUndisturbed) violated(`that ${what} goes well`, `it fails: ${reason}`)
+            if (isCalm) violated(`that ${what} goes well`, `it fails: ${reason}`)
             if (!reason.endsWith("was lost") || (lost.get(daemonId) ?? 0) > handOvers.get(taskId)!) return
             return violated(`that ${what} lasts`, "it is taken back, and the daemon has not been lost since")
           }
           case "ActorFailed":
-            if (isUndisturbed) violated("actors that go on", `${event.address} fails: ${event.cause.slice(0, 500)}`)
+            if (isCalm) violated("actors that go on", `${event.address} fails: ${event.cause.slice(0, 500)}`)
             return
           default:
         }

@@ -6,6 +6,7 @@ import { bounds } from "./bounds.ts"
 import { handOvers } from "./handOvers.ts"
 import { inFlight } from "./inFlight.ts"
 import { interrupts } from "./interrupts.ts"
+import { leases } from "./leases.ts"
 import { liveness } from "./liveness.ts"
 import { owners } from "./owners.ts"
 import { ownFaults } from "./ownFaults.ts"
@@ -33,5 +34,6 @@ export const invariants: ReadonlyArray<Invariant> = [
   bounds,
   rests,
   absences,
-  interrupts
+  interrupts,
+  leases
 ]

@@ -1,18 +1,21 @@
 /**
- * An interrupt reaches its daemon, and one that comes back with a task that has ended is told to stop: while nothing goes
- * wrong, and in a moment. It says nothing of agents of earlier hand-overs, which may run on until they end.
+ * An interrupt reaches its daemon, and one that comes back with a task that has ended is told to stop: in a moment while
+ * nothing goes wrong, and else as soon as can be asked. It says nothing of agents of earlier hand-overs, which may run on until they end.
  */
 import { currentHandOver, isOpen, type Task, taskOf } from "../../actors/DirectiveState.ts"
 import type { TaskId } from "../../events/Ids.ts"
 import type { Invariant, ObservedDaemon } from "../Invariant.ts"
+import { isUndisturbed } from "../Profile.ts"
 
 /** For frames, and for a process that comes up. */
 const patienceMillis = 20_000
+/** For all that may go wrong meanwhile: a frozen process, a store that is away. */
+const longPatienceMillis = 480_000
 
 export const interrupts: Invariant = {
   name: "interrupts",
   says: "A daemon is told to stop what nobody wants of it.",
-  make: ({ calmSince, daemons, ledger, now, violated }) => {
+  make: ({ calmSince, daemons, ledger, now, profile, violated }) => {
     const endedAt = new Map<TaskId, number>()
     const since = new Map<string, number>()
 
@@ -34,21 +37,21 @@ export const interrupts: Invariant = {
         }
       },
       tick: () => {
-        const calm = calmSince()
-        if (calm === undefined) return
+        const calm = isUndisturbed(profile) ? 0 : calmSince()
+        const patience = calm === undefined ? longPatienceMillis : patienceMillis
         for (const daemon of daemons()) {
           for (const [taskId, { isInterrupted }] of daemon.running) {
             const key = `${daemon.name} ${taskId}`
             const state = ledger.directives.get(ledger.directiveOf(taskId)!)!
-            if (isInterrupted || !daemon.isConnected || !isUnwanted(taskOf(state, taskId)!, daemon, calm)) {
+            if (isInterrupted || !daemon.isConnected || !isUnwanted(taskOf(state, taskId)!, daemon, calm ?? Infinity)) {
               since.delete(key)
               continue
             }
             const from = since.get(key) ?? now()
             since.set(key, from)
-            if (now() - from <= patienceMillis) continue
+            if (now() - from <= patience) continue
             violated(
-              `that ${daemon.name} hears within ${patienceMillis / 1000} s to stop task ${taskId}`,
+              `that ${daemon.name} hears within ${patience / 1000} s to stop task ${taskId}`,
               "it works on"
             )
           }

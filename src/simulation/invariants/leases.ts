@@ -1,0 +1,29 @@
+/**
+ * Two processes on one log: what concerns an owner is written and sent by the process that has the owner, by the table of
+ * leases as it is at that moment. A process that stood still believes otherwise; the log and its own clocks keep it quiet.
+ */
+import type { OwnerId } from "../../events/Ids.ts"
+import type { Invariant } from "../Invariant.ts"
+
+export const leases: Invariant = {
+  name: "leases",
+  says: "Nothing is written or sent for an owner by a process that does not have it.",
+  make: ({ homeOf, ledger, violated }) => {
+    const check = (ownerId: OwnerId, node: string, what: string) => {
+      const home = homeOf(ownerId)
+      if (home !== undefined && home !== node) violated(`${what} of ${home}, which has ${ownerId}`, `one of ${node}`)
+    }
+    return {
+      committed: (events, node) => {
+        for (const { event, stream } of events) {
+          const ownerId = ledger.ownerOf(stream)
+          if (ownerId !== undefined) check(ownerId, node, `a ${event._tag} in ${stream}`)
+        }
+      },
+      frame: ({ name, ownerId }, { type }, node) => {
+        // That a process is there is nothing about an owner.
+        if (type !== "heartbeat" && type !== "error") check(ownerId, node, `a ${type} to ${name}`)
+      }
+    }
+  }
+}
