@@ -120,7 +120,7 @@ describe("Makima", () => {
         PgClient.use((sql) =>
           sql.withTransaction(Effect.andThen(
             sql`SELECT claim_streams(ARRAY['node-host'], ARRAY['other'], ARRAY[true])`,
-            Effect.andThen(sql`DELETE FROM homes`, sql`DELETE FROM nodes`)
+            Effect.andThen(sql`DELETE FROM leases`, sql`DELETE FROM nodes`)
           ))
         ).pipe(Effect.provide(layerUnmigrated({ url: Redacted.make(databaseUrl) })))
       )

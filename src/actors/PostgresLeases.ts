@@ -75,7 +75,7 @@ export const layer = ({ node }: { readonly node: string }) =>
         )
       const owners: Table["owners"] = Effect.map(
         session.ask<{ readonly owner: string }>(
-          "SELECT h.owner_id AS owner FROM homes h JOIN nodes n ON n.name = h.node WHERE n.name = $1 AND n.epoch = $2",
+          "SELECT l.owner_id AS owner FROM leases l JOIN nodes n ON n.name = l.node WHERE n.name = $1 AND n.epoch = $2",
           [node, epoch]
         ),
         (rows) => rows.map(({ owner }) => OwnerId.make(owner))

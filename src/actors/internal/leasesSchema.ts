@@ -7,8 +7,8 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { appendLockKey } from "../../events/internal/eventLogSchema.ts"
 
-/** Held while somebody joins or is fenced; it reads "home". */
-const lockKey = 0x686f6d65
+/** Held while somebody joins or is fenced; it reads "leas". */
+const lockKey = 0x6c656173
 
 /** The first half of the locks that processes hold for as long as their connection lasts; it reads "node". */
 const nodeLockClass = 0x6e6f6465
@@ -25,11 +25,11 @@ const createTables = [
     expires_at timestamptz NOT NULL,
     stopped boolean NOT NULL DEFAULT false
   )`,
-  `CREATE TABLE homes (
+  `CREATE TABLE leases (
     owner_id text COLLATE "C" PRIMARY KEY,
     node text COLLATE "C" NOT NULL REFERENCES nodes
   )`,
-  `CREATE INDEX homes_node ON homes (node)`
+  `CREATE INDEX leases_node ON leases (node)`
 ]
 
 const createFunctions = [
@@ -120,7 +120,7 @@ const createFunctions = [
     PERFORM pg_advisory_xact_lock(${appendLockKey});
     PERFORM claim_streams(array_agg('${streamPrefix}' || d.name), array_agg(node), array_agg(true))
     FROM unnest(dead) AS d (name);
-    RETURN QUERY UPDATE homes h SET node = node_take_over.node WHERE h.node = ANY (dead) RETURNING h.owner_id;
+    RETURN QUERY UPDATE leases l SET node = node_take_over.node WHERE l.node = ANY (dead) RETURNING l.owner_id;
     DELETE FROM nodes n WHERE n.name = ANY (dead);
   END
   $$`,
@@ -135,11 +135,11 @@ const createFunctions = [
     IF NOT FOUND THEN
       RETURN;
     END IF;
-    INSERT INTO homes (owner_id, node)
+    INSERT INTO leases (owner_id, node)
     SELECT o.id, node_take.node FROM unnest(owners) AS o (id) ORDER BY o.id
     ON CONFLICT DO NOTHING;
     RETURN QUERY
-      SELECT h.owner_id, n.name, n.url FROM homes h JOIN nodes n ON n.name = h.node WHERE h.owner_id = ANY (owners);
+      SELECT l.owner_id, n.name, n.url FROM leases l JOIN nodes n ON n.name = l.node WHERE l.owner_id = ANY (owners);
   END
   $$`
 ]
