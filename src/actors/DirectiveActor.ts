@@ -77,6 +77,8 @@ export class Directives extends Context.Service<Directives, {
       const owners = new Map<DirectiveId, OwnerId>()
       const tasks = new Map<TaskId, KnownTask>()
       const busy = new Set<DirectiveId>()
+      /** By stream, whose a directive is to be while its creation is not in the log, and may never be. */
+      const beginning = new Map<string, { readonly directiveId: DirectiveId; readonly ownerId: OwnerId }>()
 
       const remember = (state: Directive.State) => {
         if (state.id === undefined) return
@@ -97,12 +99,21 @@ export class Directives extends Context.Service<Directives, {
         dueAt: Directive.dueAt,
         conclude: (state, events, now, self) => {
           if (state.id === undefined) return undefined
+          if (events.some(({ _tag }) => _tag === "DirectiveCreated")) {
+            beginning.set(state.stream, { directiveId: state.id, ownerId: state.ownerId })
+          }
           const ending = events.flatMap((event) => placesLeft(state, event))
           const assignments = daemons.assign(state.ownerId, state.id, wantedBy(state, now), self.nudge, ending)
           return assignments.length === 0 ? undefined : { _tag: "HandOver", assignments }
         },
         recovered: (state) => {
-          if (state.id === undefined) return []
+          const begun = beginning.get(state.stream)
+          beginning.delete(state.stream)
+          if (state.id === undefined) {
+            // Nothing of it is in the log: it holds no slots either.
+            if (begun !== undefined) daemons.restore(begun.ownerId, begun.directiveId, [])
+            return []
+          }
           remember(state)
           for (const task of HashMap.values(state.tasks)) {
             tasks.set(task.id, { directiveId: state.id, open: isOpen(task) })
@@ -113,6 +124,7 @@ export class Directives extends Context.Service<Directives, {
         },
         react: Effect.fnUntraced(function*(events, state, self) {
           remember(state)
+          beginning.delete(state.stream)
           // Places that are free now are free for everybody, before anything that can wait.
           if (state.id !== undefined) leavePlaces(daemons, state, events)
           const know = (taskId: TaskId, open: boolean) => void tasks.set(taskId, { directiveId: state.id!, open })
