@@ -76,6 +76,8 @@ export interface Profile {
   readonly daemons: number
   /** For how long users do things and things go wrong, in virtual minutes. Afterwards everything has to settle. */
   readonly minutes: number
+  /** How long that may take, in virtual minutes, which agents that are slow need more of; 60 if unset. */
+  readonly settleMinutes?: number
   /** How long an agent takes, in milliseconds. */
   readonly agentMillis: readonly [min: number, max: number]
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>

@@ -42,8 +42,8 @@ export interface Outcome {
   readonly millis: number
 }
 
-/** How long everything may take to settle once nothing goes wrong any more, in virtual milliseconds. */
-const settleMillisMax = 3_600_000
+/** How long everything may take to settle once nothing goes wrong any more, in virtual minutes. */
+const settleMinutesDefault = 60
 /** How long nothing more may happen then. */
 const quietMillis = 60_000
 const tickMillis = 5_000
@@ -97,7 +97,7 @@ const play = (world: World): void => {
   time.run(profile.minutes * 60_000, () => false)
   world.calm()
   const calmSince = time.now
-  time.run(calmSince + settleMillisMax, () => checks.isSettled())
+  time.run(calmSince + (profile.settleMinutes ?? settleMinutesDefault) * 60_000, () => checks.isSettled())
   const events = world.store.events.length
   if (checks.isSettled()) time.run(time.now + quietMillis, () => world.store.events.length > events)
   checks.onEnd()
