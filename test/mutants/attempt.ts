@@ -1,5 +1,6 @@
 /** One mutant and the simulator: a copy of the sources with the mistake in it, and how many seeds it takes to notice. */
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -53,6 +54,7 @@ const runSeeds = async (copy: string, { firstSeed, seconds, seeds }: Bounds): Pr
     [join(import.meta.dirname, "seeds.ts"), join(copy, "src"), String(firstSeed), String(seeds)],
     { stdio: ["ignore", "pipe", "pipe"] }
   )
+  const ended = once(child, "close")
   let complaint = ""
   child.stderr.on("data", (text: Buffer) => {
     complaint = (complaint + text.toString()).slice(-2_000)
@@ -75,6 +77,7 @@ const runSeeds = async (copy: string, { firstSeed, seconds, seeds }: Bounds): Pr
   }
   clearTimeout(stuck)
   clearTimeout(tooLate)
+  await ended
   const took = (performance.now() - begun) / 1000
   if (current === undefined) throw new Error(`it does not begin: ${complaint}`)
   const count = current.seed - firstSeed + 1
@@ -91,5 +94,7 @@ const runSeeds = async (copy: string, { firstSeed, seconds, seeds }: Bounds): Pr
   }
   if (stopped === "late") return { ...result(undefined, "out of time"), seeds: count - 1 }
   if (stopped === "stuck") return result("a run ends", "the run of this seed does not end")
+  // Somebody else has ended it, which says nothing about the mutant.
+  if (child.signalCode !== null) throw new Error(`it is stopped by ${child.signalCode}`)
   return result("the process lives", complaint)
 }
