@@ -11,7 +11,7 @@ import { openLog } from "../support/logs.ts"
 import { connection, freshDatabase, layerAdmin } from "../support/postgres.ts"
 import { makeProxy, type Place } from "../support/proxy.ts"
 
-const times: LeaseTimes = { renewMillis: 50, killedMillis: 800, ttlMillis: 1_200 }
+const times: LeaseTimes = { renewMillis: 50, killedMillis: 800, ttlMillis: 1_800 }
 const [ada, bob, eve] = ["ada", "bob", "eve"].map((name) => OwnerId.make(name)) as [OwnerId, OwnerId, OwnerId]
 
 /** A process that is called so, which reaches the database at a place. */
