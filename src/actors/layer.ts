@@ -28,8 +28,9 @@ export const resume = Effect.fnUntraced(function*(
   const scope = yield* Effect.scope
   const comeUp = <A, E>(things: Iterable<A>, one: (thing: A) => Effect.Effect<void, E>) =>
     Effect.forEach(things, (thing) =>
-      // One directive's trouble never stops another's.
-      Effect.catch(one(thing), (error) => Effect.logError("Something was not resumed", error)).pipe(
+      one(thing).pipe(
+        // One directive's trouble never stops another's.
+        Effect.catch((error) => Effect.logError("Something was not resumed", error)),
         Effect.forkIn(scope, { startImmediately: true }),
         Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), resumeMillisMax))
       ), { discard: true, concurrency: resumesAtOnce })
