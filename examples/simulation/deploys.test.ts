@@ -7,7 +7,7 @@ const agent = process.env["PLANNER"] === "hasty" ? Planners.hasty : Planners.car
 
 it.simulate("a directive has one deploy at a time", {
   agent,
-  seeds: 10,
+  seeds: 5,
   directive: (index) => ({ title: `Release ${index}`, goal: "Release what there is" }),
   invariants: [oneDeploy]
 })
