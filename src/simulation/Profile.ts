@@ -14,6 +14,7 @@ export const chances = [
   // The runtime
   "crashBeforeCommit",
   "crashAfterCommit",
+  "freezeAtCommit",
   // Agents
   "agentFails",
   "agentHangs",
@@ -173,7 +174,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       disconnect: 20,
       halfOpen: 4,
       daemonDeath: 4,
-      daemonGone: 0.1
+      daemonGone: 0.1,
+      freezeAtCommit: 0.001
     },
     operations: { ...busy, pause: 1, resume: 3, archive: 0.2, interruptTask: 1.5, skipStep: 1.5, changeGoal: 1 }
   },
@@ -194,6 +196,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       commandTwice: 0.2,
       commandUnanswered: 0.1,
       freeze: 6,
+      freezeAtCommit: 0.005,
       disconnect: 20,
       halfOpen: 10,
       outage: 1

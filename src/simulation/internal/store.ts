@@ -42,7 +42,8 @@ const commitFates = [
   "appendAnswerLost",
   "appendLate",
   "appendGone",
-  "appendSlow"
+  "appendSlow",
+  "freezeAtCommit"
 ] as const
 
 /** How a connection tells its process that it has died. */
@@ -241,6 +242,12 @@ export class Store {
       case "appendSlow":
         latency = chance.spread(50, 20_000)
         break
+      case "freezeAtCommit":
+        // What it has sent arrives all the same, perhaps when another has taken its place.
+        fibers.freeze()
+        latency = chance.spread(1, 90_000)
+        this.#time.after(chance.spread(1_000, 240_000), () => fibers.thaw())
+        break
       case undefined:
     }
     const isTorn = group.length > 1 &&
@@ -302,6 +309,8 @@ const fateText = (kind: (typeof commitFates)[number], name: string, about: strin
       return `${what} is lost, and nobody knows`
     case "appendSlow":
       return `${what} is slow`
+    case "freezeAtCommit":
+      return `${name} stands still while ${what} is on its way`
   }
 }
 
