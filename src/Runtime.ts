@@ -34,12 +34,13 @@ const layerTaskDirectory = Layer.effect(
     const projections = yield* Projections
     const readModel = yield* ReadModel
     return Effect.fnUntraced(
-      function*(taskId) {
-        const found = yield* readModel.directiveOfTask(taskId)
-        if (Option.isSome(found)) return Option.some(found.value.directiveId)
+      function*(taskId, ownerId) {
+        const known = yield* readModel.directiveOfTask(taskId)
         // A server that has just ended may have made it, and its daemon is here before the read models know.
-        yield* projections.awaitPosition(yield* log.head)
-        return Option.map(yield* readModel.directiveOfTask(taskId), ({ directiveId }) => directiveId)
+        if (Option.isNone(known)) yield* projections.awaitPosition(yield* log.head)
+        const found = Option.isSome(known) ? known : yield* readModel.directiveOfTask(taskId)
+        const own = Option.filter(found, (directive) => directive.ownerId === ownerId)
+        return Option.map(own, ({ directiveId }) => directiveId)
       },
       // Only the answer that there is no such task may cost a daemon its report.
       Effect.tapError((error) => Effect.logWarning("A task could not be looked up yet", error)),

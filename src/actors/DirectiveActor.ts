@@ -40,6 +40,7 @@ export interface AskOptions extends About {
 }
 
 export interface KnownTask {
+  readonly ownerId: OwnerId
   readonly directiveId: DirectiveId
   readonly open: boolean
 }
@@ -116,7 +117,7 @@ export class Directives extends Context.Service<Directives, {
           }
           remember(state)
           for (const task of HashMap.values(state.tasks)) {
-            tasks.set(task.id, { directiveId: state.id, open: isOpen(task) })
+            tasks.set(task.id, { ownerId: state.ownerId, directiveId: state.id, open: isOpen(task) })
           }
           // What this process thought of the directive before is void: the log says what it holds.
           daemons.restore(state.ownerId, state.id, heldBy(state))
@@ -127,7 +128,9 @@ export class Directives extends Context.Service<Directives, {
           beginning.delete(state.stream)
           // Places that are free now are free for everybody, before anything that can wait.
           if (state.id !== undefined) leavePlaces(daemons, state, events)
-          const know = (taskId: TaskId, open: boolean) => void tasks.set(taskId, { directiveId: state.id!, open })
+          const { ownerId } = state
+          const know = (taskId: TaskId, open: boolean) =>
+            void tasks.set(taskId, { ownerId, directiveId: state.id!, open })
           for (const event of events) yield* carryOut(daemons, know, state, event, self)
         }),
         ended: (state) => {

@@ -22,11 +22,10 @@ import {
 } from "./Protocol.ts"
 import { TaskOutput } from "./TaskOutput.ts"
 
-/** Finds the directive of a task that is not known in this process, as that of a directive that does not run. */
-export const TaskDirectory = Context.Reference<(taskId: TaskId) => Effect.Effect<Option.Option<DirectiveId>>>(
-  "makima-runtime/daemon/TaskDirectory",
-  { defaultValue: () => () => Effect.succeed(Option.none()) }
-)
+/** Finds the directive of an owner's task that is not known in this process, as that of a directive that does not run. */
+export const TaskDirectory = Context.Reference<
+  (taskId: TaskId, ownerId: OwnerId) => Effect.Effect<Option.Option<DirectiveId>>
+>("makima-runtime/daemon/TaskDirectory", { defaultValue: () => () => Effect.succeed(Option.none()) })
 
 export interface Connection {
   readonly ownerId: OwnerId
@@ -102,13 +101,20 @@ export const make = Effect.fnUntraced(function*(
   let isFirst = true
   let isOver = false
 
-  /** What is known of a task. Its directive may have to come up for that. */
-  const find = Effect.fnUntraced(function*(taskId: TaskId) {
+  /** What this process knows of a task. Another owner's is as unknown as one that never was. */
+  const ownTask = (taskId: TaskId) => {
     const known = directives.task(taskId)
-    const directiveId = known?.directiveId ?? Option.getOrUndefined(yield* directory(taskId))
-    if (known !== undefined || directiveId === undefined) return known
+    return known?.ownerId === ownerId ? known : undefined
+  }
+
+  /** The same, where its directive may have to come up for that. */
+  const find = Effect.fnUntraced(function*(taskId: TaskId) {
+    const known = ownTask(taskId)
+    if (known !== undefined) return known
+    const directiveId = Option.getOrUndefined(yield* directory(taskId, ownerId))
+    if (directiveId === undefined) return undefined
     yield* Effect.ignore(directives.resume(directiveId))
-    return directives.task(taskId)
+    return ownTask(taskId)
   })
 
   /**
@@ -190,7 +196,7 @@ export const make = Effect.fnUntraced(function*(
 
   const deliver = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
     const { handOver, status, taskId } = report
-    const known = directives.task(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId))
+    const known = ownTask(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId, ownerId))
     if (known === undefined) return yield* Effect.andThen(refuse(taskId), settle(report))
     let waitsFor: string | undefined
     yield* directives.ask(known, { _tag: "ReportTask", daemonId, ...report }, { ownerId }).pipe(

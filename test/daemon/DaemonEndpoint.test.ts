@@ -291,6 +291,19 @@ describe("DaemonEndpoint", () => {
       })
   )
 
+  live("says nothing of another owner's tasks to a daemon that claims to have them", () =>
+    Effect.gen(function*() {
+      yield* create("a")
+      const own = yield* connect()
+      const { taskId } = yield* own.nextTask
+      yield* Effect.flatMap(Directives, (directives) => directives.ask(directiveId, { _tag: "InterruptTask", taskId }))
+      yield* own.send({ type: "taskStatusChange", taskId, oldStatus: "running", newStatus: "interrupted" })
+      yield* happens("TaskInterrupted")
+      const stranger = yield* connect({ owner: "bob", activeTasks: [taskId] })
+      yield* stranger.send({ type: "taskOutput", taskId: unknownTask, output: "", isPartial: true })
+      assert.strictEqual(yield* stranger.nextError, "not_your_task")
+    }))
+
   live("interrupts a task that runs when it is asked to", () =>
     Effect.gen(function*() {
       const directives = yield* Directives
