@@ -72,11 +72,11 @@ export const inMachinery: ReadonlyArray<Mutant> = [
       return next(current, recorded)`
   },
   {
-    name: "snapshot-of-another-moment",
-    wrong: "A snapshot says that it is of the version that it was asked for when another was being written.",
+    name: "snapshot-one-event-ahead",
+    wrong: "A snapshot says that it is one event further than its state.",
     file: "src/actors/internal/keeper.ts",
     find: "snapshots.save({ stream, version, position,",
-    replace: "snapshots.save({ stream, version: newest, position,"
+    replace: "snapshots.save({ stream, version: version + 1, position,"
   },
   {
     name: "queue-reversed-in-snapshot",
