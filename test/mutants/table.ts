@@ -42,8 +42,9 @@ const textOf = (lines: ReadonlyArray<string>, missed: ReadonlyArray<string>): st
     "Each mutant is one small wrong change to the code that the simulator runs. `npm run mutants -- --seeds 2000` makes them",
     "one at a time in a copy of the sources and runs seeds from 1 on, the profiles calm, rough, storm, partition and crash in",
     "turn, until an invariant fails. The same seeds of the code as it is come first, and have to be clean. `--only <names>`",
-    "measures some of them anew. The invariants have the numbers of section 10 of the specification, or names of their own:",
-    "each is a file in `src/simulation/invariants/`.",
+    "measures some of them anew. `--seconds` bounds each, so where none was found there may have been fewer seeds than that:",
+    "the table says how many. The invariants have the numbers of section 10 of the specification, or names of their own: each",
+    "is a file in `src/simulation/invariants/`.",
     "",
     `**${found} of ${lines.length} are found (${(100 * found / lines.length).toFixed(1)} %).**` +
     (missed.length === 0 ? "" : ` Not found: ${missed.join(", ")}.`),
