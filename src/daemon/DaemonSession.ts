@@ -161,13 +161,15 @@ export const make = Effect.fnUntraced(function*(
     missing = stillMissing
     const own = new Set(assignments.map(({ taskId }) => taskId))
     daemons.foreign(ownerId, daemonId, activeTasks.filter((taskId) => !own.has(taskId)))
-    if (!isFirst) return
-    isFirst = false
+    // An interruption may have gone with a connection, or with an actor that failed before it could ask for it.
+    const interrupting = new Set(assignments.flatMap((given) => given.interrupting ? [given.taskId] : []))
     for (const taskId of listed) {
-      const isUnwanted = (yield* find(taskId))?.open === false ||
-        assignments.some((assignment) => assignment.taskId === taskId && assignment.interrupting)
-      if (isUnwanted) yield* send({ type: "interruptTask", taskId, graceful: true })
+      const known = isFirst ? yield* find(taskId) : ownTask(taskId)
+      if (known?.open === false || interrupting.has(taskId)) {
+        yield* send({ type: "interruptTask", taskId, graceful: true })
+      }
     }
+    isFirst = false
     daemons.ready(session)
   })
 

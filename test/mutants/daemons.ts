@@ -41,10 +41,10 @@ export const inDaemons: ReadonlyArray<Mutant> = [
   },
   {
     name: "unwanted-work-not-stopped",
-    wrong: "A daemon that comes back with a task that nobody wants any more is left at it.",
+    wrong: "A daemon that says it has a task that nobody wants any more is left at it.",
     file: "src/daemon/DaemonSession.ts",
-    find: "      if (isUnwanted) yield* send(",
-    replace: "      if (isUnwanted && isOver) yield* send("
+    find: "      if (known?.open === false || interrupting.has(taskId)) {",
+    replace: "      if (isOver && (known?.open === false || interrupting.has(taskId))) {"
   },
   {
     name: "report-given-up",
@@ -61,12 +61,11 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     replace: "    let waitsFor: string | undefined\n    yield* settle(report)\n"
   },
   {
-    name: "finished-task-keeps-its-room",
-    wrong: "What a daemon did for nobody keeps its room when it is over.",
-    file: "src/daemon/DaemonSession.ts",
-    find:
-      `    if (status !== "starting" && status !== "running") daemons.finished(ownerId, daemonId, taskId, handOver)\n`,
-    replace: ""
+    name: "earlier-end-frees-the-later",
+    wrong: "The end of an earlier hand-over frees the room of a later one on the same daemon.",
+    file: "src/actors/Daemons.ts",
+    find: "if (handOver >= (entry.foreign.get(taskId) ?? 0)) Slots.removeForeign(entry, taskId)",
+    replace: "if (handOver > 0) Slots.removeForeign(entry, taskId)"
   },
   {
     name: "interrupt-not-sent",

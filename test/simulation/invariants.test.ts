@@ -203,9 +203,13 @@ check(
   }
 )
 
+const reported = { type: "reported", taskId: taskId("a"), handOver: 1 } as const
+
 check(
   acknowledged,
   (told) => {
+    // It lies about a task that is not its own, and that it is given at the same moment.
+    told.checker.frame?.(daemon, reported, "node-1")
     told.checker.request?.(request("key"))
     told.append([...begun, answered("key")], { commandId: "key" }).respond(request("key"))
     told.append([connected, step("a"), ready("a"), task("a"), handedOver("a")]).checker.frame?.(
@@ -223,12 +227,11 @@ check(
     },
     "events of a command that nobody gave": (told) => told.append([...begun, answered("key")], { commandId: "key" }),
     "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn(), "node-1"),
-    "a report that may be forgotten before it is in the log": (told) =>
-      told.append([connected, ...oneStep, handedOver("a")]).checker.frame?.(daemon, {
-        type: "reported",
-        taskId: taskId("a"),
-        handOver: 1
-      }, "node-1")
+    "a report that may be forgotten before it is in the log": (told) => {
+      const { checker } = told.append([connected, ...oneStep, handedOver("a")])
+      checker.start?.(daemon, spawn())
+      checker.frame?.(daemon, reported, "node-1")
+    }
   }
 )
 

@@ -19,6 +19,8 @@ export const acknowledged: Invariant = {
     const answers = new Map<string, { readonly answered: Answered; readonly position: number }>()
     /** What is in the log that frames follow from. */
     const facts = new Set<string>()
+    /** Hand-overs that have come to their daemons. One that speaks of others is lying, and has nothing to forget. */
+    const begun = new Set<string>()
 
     return {
       request: (request) => {
@@ -62,10 +64,12 @@ export const acknowledged: Invariant = {
         const [given, kept] = [textOf(answer), textOf(known.answered.answer)]
         if (given !== kept) violated(`the answer ${kept} to ${commandId}`, given)
       },
+      start: ({ daemonId }, { handOver, taskId }) => void begun.add(`${daemonId} ${taskId} ${handOver}`),
       frame: ({ daemonId, name }, frame) => {
         if (frame.type === "reported") {
           const current = ledger.currentOf(frame.taskId)
           if (current === undefined || current.daemonId !== daemonId || current.handOver !== frame.handOver) return
+          if (!begun.has(`${daemonId} ${frame.taskId} ${frame.handOver}`)) return
           return violated(`the end of task ${frame.taskId} in the log before ${name} may forget it`, "it is open")
         }
         const fact = frame.type === "spawnTask"
