@@ -1,6 +1,7 @@
 /**
  * Invariant 3, twice: what the log says a daemon has, and what a daemon really has when it is given another task. Daemons
- * that say what is not so about others' tasks are no exception.
+ * that say what is not so about others' tasks are no exception. What a daemon that comes back no longer has does not count:
+ * its directive may not have come up yet after a crash, and only that one can put it into the log.
  */
 import type { DaemonId, OwnerId, TaskId } from "../../events/Ids.ts"
 import type { Invariant } from "../Invariant.ts"
@@ -8,7 +9,7 @@ import type { Invariant } from "../Invariant.ts"
 export const places: Invariant = {
   name: "3",
   says: "No daemon ever has more tasks than it said it can take, nor a task of another owner.",
-  make: ({ ledger, violated }) => {
+  make: ({ daemons: real, ledger, violated }) => {
     const daemons = new Map<DaemonId, { readonly owner: string; readonly max: number }>()
     const held = new Map<DaemonId, Set<TaskId>>()
     const holder = new Map<TaskId, DaemonId>()
@@ -22,9 +23,13 @@ export const places: Invariant = {
     return {
       event: ({ event, stream }) => {
         switch (event._tag) {
-          case "DaemonConnected":
-            daemons.set(event.daemonId, { owner: stream.slice("daemons-".length), max: event.maxConcurrentTasks })
+          case "DaemonConnected": {
+            const { daemonId, maxConcurrentTasks } = event
+            daemons.set(daemonId, { owner: stream.slice("daemons-".length), max: maxConcurrentTasks })
+            const running = real().find((daemon) => daemon.daemonId === daemonId)?.running
+            for (const taskId of held.get(daemonId) ?? []) if (running?.has(taskId) === false) release(taskId)
             return
+          }
           case "TaskHandedOver": {
             const { daemonId, taskId } = event
             const daemon = daemons.get(daemonId)
