@@ -1,10 +1,11 @@
 /** The actors of one process put together, and how they go on from a log: with a database, in memory and in simulations. */
-import { type Duration, Effect, Fiber, Layer } from "effect"
+import { type Duration, Effect, Fiber, Layer, Schedule } from "effect"
 import { TaskOutput } from "../daemon/TaskOutput.ts"
 import type { DirectiveId, OwnerId } from "../events/Ids.ts"
 import { DaemonRegistries } from "./DaemonRegistryActor.ts"
 import { Daemons } from "./Daemons.ts"
 import { Directives } from "./DirectiveActor.ts"
+import type { ActorUnavailable } from "./internal/mailbox.ts"
 import { Supervisor } from "./SupervisorActor.ts"
 
 /** The actors on an event log: everything that happens to directives happens here. */
@@ -19,6 +20,9 @@ const resumesAtOnce = 64
 /** How long one of them holds up the others, in milliseconds. Those that fail take seconds, and come up beside them. */
 const resumeMillisMax = 250
 
+/** What cannot come up now, as while the store is away, is tried again for so long. Then it is for reconciliation. */
+const retryResume = Schedule.max([Schedule.spaced("1 second"), Schedule.during("1 minute")])
+
 /** Goes on with what was under way: these directives, and the daemons of their owners. */
 export const resume = Effect.fnUntraced(function*(
   active: ReadonlyArray<{ readonly directiveId: DirectiveId; readonly ownerId: OwnerId }>
@@ -26,9 +30,10 @@ export const resume = Effect.fnUntraced(function*(
   const directives = yield* Directives
   const registries = yield* DaemonRegistries
   const scope = yield* Effect.scope
-  const comeUp = <A, E>(things: Iterable<A>, one: (thing: A) => Effect.Effect<void, E>) =>
+  const comeUp = <A>(things: Iterable<A>, one: (thing: A) => Effect.Effect<void, ActorUnavailable>) =>
     Effect.forEach(things, (thing) =>
       one(thing).pipe(
+        Effect.retry({ while: ({ parked }) => parked === undefined, schedule: retryResume }),
         // One directive's trouble never stops another's.
         Effect.catch((error) => Effect.logError("Something was not resumed", error)),
         Effect.forkIn(scope, { startImmediately: true }),
