@@ -74,6 +74,9 @@ export class SimulatedDaemon {
     return this.#isReady && this.#link?.isWhole === true
   }
 
+  /** Hand-overs whose end it says much later. */
+  readonly #forgotten = new Set<string>()
+
   connectedSince = 0
 
   // Connections
@@ -113,6 +116,7 @@ export class SimulatedDaemon {
     this.#isUp = false
     this.#life += 1
     this.running.clear()
+    this.#forgotten.clear()
     this.#outbox = Outbox.make(heartbeatMillis)
     const link = this.#link
     this.#link = undefined
@@ -172,6 +176,8 @@ export class SimulatedDaemon {
     }
     const ended = this.#outbox.finalOf(taskId, handOver)
     if (ended !== undefined) return this.#report(ended)
+    // Whatever else it forgets, no daemon starts a hand-over twice.
+    if (this.#forgotten.has(`${taskId} ${handOver}`)) return
     this.#world.checks.onStart(this, spawn)
     if (this.running.size >= this.maxConcurrentTasks) {
       return this.#report({ type: "taskComplete", taskId, success: false, error: "at capacity", handOver })
@@ -271,6 +277,7 @@ export class SimulatedDaemon {
       faults.strikes("reportLate", about, () => `${this.name} forgets ${taskName}, and says much later how it ended`)
     ) {
       this.running.delete(taskId)
+      this.#forgotten.add(about)
       return void time.after(faults.chance(`late ${about}`).spread(30_000, 300_000), () => {
         if (this.#life === life) this.#report(final)
       })
