@@ -291,6 +291,19 @@ describe("DaemonEndpoint", () => {
       })
   )
 
+  live("asks again, at a heartbeat, for an interruption that has not come about", () =>
+    Effect.gen(function*() {
+      const directives = yield* Directives
+      yield* create("a")
+      const daemon = yield* connect()
+      const { taskId } = yield* daemon.nextTask
+      yield* directives.ask(directiveId, { _tag: "InterruptTask", taskId })
+      const asked = { type: "interruptTask", taskId, graceful: true } as const
+      assert.deepStrictEqual(yield* daemon.next, asked)
+      yield* daemon.send({ type: "heartbeat", activeTasks: [taskId] })
+      assert.deepStrictEqual(yield* daemon.next, asked)
+    }))
+
   live("says nothing of another owner's tasks to a daemon that claims to have them", () =>
     Effect.gen(function*() {
       yield* create("a")
