@@ -59,6 +59,7 @@ const stopInTime = Effect.acquireRelease(
   Effect.sync(() => {
     const onStop = () => {
       process.exitCode = 0
+      // The process's own timer: what keeps it from ending may be any fiber, and it has to end all the same.
       setTimeout(() => process.exit(), stopMillisMax).unref()
     }
     for (const signal of stopSignals) process.once(signal, onStop)

@@ -112,6 +112,7 @@ const start = Effect.fnUntraced(function*(options: Options) {
       cwd: options.cwd,
       env: options.env,
       stdio: [stdin, stdout, stdout],
+      // A name in the environment of real processes, by which those that stray are found; nothing is decided by it.
       mark: randomUUID()
     })
     const output = new PassThrough().setEncoding("utf8")

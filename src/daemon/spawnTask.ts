@@ -3,20 +3,13 @@ import type { Task } from "../actors/DirectiveState.ts"
 import type { DirectiveId } from "../events/Ids.ts"
 import type { SpawnTask } from "./Protocol.ts"
 
-export const spawnTask = (directiveId: DirectiveId, task: Task, handOver: number): SpawnTask => ({
-  type: "spawnTask",
-  taskId: task.id,
-  taskName: task.name,
-  plan: task.plan,
-  repoUrl: task.repositoryUrl ?? null,
-  baseBranch: task.baseBranch ?? null,
+/** The values of the contract that this runtime never sets. */
+export const unset = {
   targetBranch: null,
   parentTaskId: null,
   depth: 0,
   isOrchestrator: false,
   targetRepoPath: null,
-  completionAction: task.completionAction ?? null,
-  continueFromTaskId: task.continueFromTaskId ?? null,
   copyFiles: null,
   contractId: null,
   isSupervisor: false,
@@ -27,7 +20,19 @@ export const spawnTask = (directiveId: DirectiveId, task: Task, handOver: number
   patchBaseSha: null,
   localOnly: false,
   autoMergeLocal: false,
-  supervisorWorktreeTaskId: null,
+  supervisorWorktreeTaskId: null
+} satisfies Partial<SpawnTask>
+
+export const spawnTask = (directiveId: DirectiveId, task: Task, handOver: number): SpawnTask => ({
+  ...unset,
+  type: "spawnTask",
+  taskId: task.id,
+  taskName: task.name,
+  plan: task.plan,
+  repoUrl: task.repositoryUrl ?? null,
+  baseBranch: task.baseBranch ?? null,
+  completionAction: task.completionAction ?? null,
+  continueFromTaskId: task.continueFromTaskId ?? null,
   directiveId,
   handOver
 })

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { beforeAll } from "vitest"
 import {
   agent,
@@ -22,6 +23,9 @@ const folder = temporary()
 
 /** Short, for a test, and long for a process that has not stood still. */
 const leaseSeconds = "3"
+
+/** How much longer than it takes the other to do all the work a server stands still: `FROZEN_SECONDS=60` by hand. */
+const frozenMillis = Number(process.env["FROZEN_SECONDS"] ?? 0) * 1_000
 
 interface Server extends Started {
   readonly url: string
@@ -232,6 +236,7 @@ describe("Two servers on one database", { timeout: patience }, () => {
     go(id, "second")
     await allEnds(id, 2)
     const before = await logOf()
+    await sleep(frozenMillis)
 
     holder.kill("SIGCONT")
     await holder.says(/another server has taken over from it; it drops all that it was doing and starts anew/)

@@ -5,6 +5,7 @@
  * answered. The daemon is left alone: it and its agents outlive the server. In the end the directive has to be where it
  * would be had nothing happened, each task's agent has to have been started once, and nothing may be left.
  */
+import { Schema } from "effect"
 import { execFileSync, spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { chmodSync, cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
@@ -161,20 +162,18 @@ export const wreck = async ({ kills, killWithinMillis, seed }: Options): Promise
     }
     const { goal, title } = JSON.parse(readFileSync(join(example, "directive.json"), "utf8"))
     const created = await until(
-      () => ask("POST", "/api/v1/directives", { title, goal, repositoryUrl: repository, start: true }),
+      () => ask(Created, "POST", "/api/v1/directives", { title, goal, repositoryUrl: repository, start: true }),
       "the directive is created"
     )
     await killing
     const path = `/api/v1/directives/${created.directiveId}`
     // Idle comes twice: before the pull request, and after it.
     const end = await until(async () => {
-      const shown = await ask("GET", path)
-      const settled = ["paused", "stalled", "idle"].includes(shown?.status)
-      return settled && shown.tasks.every((task: { endedAt: number | null }) => task.endedAt !== null)
-        ? shown
-        : undefined
+      const shown = await ask(Shown, "GET", path)
+      if (shown === undefined || !["paused", "stalled", "idle"].includes(shown.status)) return undefined
+      return shown.tasks.every(({ endedAt }) => endedAt !== null) ? shown : undefined
     }, "all tasks have ended")
-    const events = await until(() => ask("GET", `${path}/events`), "its events are read")
+    const events = await until(() => ask(Events, "GET", `${path}/events`), "its events are read")
 
     daemon.kill("SIGTERM")
     const left = await daemon.ended
@@ -187,10 +186,10 @@ export const wreck = async ({ kills, killWithinMillis, seed }: Options): Promise
       if (is !== should) wrong.push(`${what}: ${is}, not ${should}`)
     }
     want("status", end.status, "idle")
-    want("statuses of the steps", end.steps.map(({ status }: { status: string }) => status), Array(7).fill("completed"))
-    want("statuses of the tasks", end.tasks.map(({ status }: { status: string }) => status), Array(9).fill("completed"))
+    want("statuses of the steps", end.steps.map(({ status }) => status), Array(7).fill("completed"))
+    want("statuses of the tasks", end.tasks.map(({ status }) => status), Array(9).fill("completed"))
     want("pull request", end.prUrl, "https://example.invalid/hello/pull/1")
-    want("agents started", agentsStarted().toSorted(), end.tasks.map(({ id }: { id: string }) => id).toSorted())
+    want("agents started", agentsStarted().toSorted(), end.tasks.map(({ id }) => id).toSorted())
     want("the daemon's exit status", left, 130)
     want("processes", await gone(() => processesOf(mark, folder)), [])
     want("worktrees", worktreesIn(folder), [])
@@ -229,11 +228,27 @@ const repositoryIn = (folder: string): string => {
   return repository
 }
 
+// What is looked at of the answers.
+const Created = Schema.Struct({ directiveId: Schema.String })
+const Shown = Schema.Struct({
+  status: Schema.String,
+  prUrl: Schema.NullOr(Schema.String),
+  steps: Schema.Array(Schema.Struct({ status: Schema.String })),
+  tasks: Schema.Array(
+    Schema.Struct({ id: Schema.String, status: Schema.String, endedAt: Schema.NullOr(Schema.Unknown) })
+  )
+})
+const Events = Schema.Array(Schema.Unknown)
+
 /** Asks once: undefined while there is no server to answer, or none that can. A key makes repeats harmless. */
 const asker = (url: string, key: string) => {
   const idempotencyKey = randomUUID()
-  // oxlint-disable-next-line typescript/no-explicit-any -- it looks into whatever comes back
-  return async (method: "GET" | "POST", path: string, body?: object): Promise<any> => {
+  return async <A>(
+    as: Schema.Decoder<A>,
+    method: "GET" | "POST",
+    path: string,
+    body?: object
+  ): Promise<A | undefined> => {
     const response = await fetch(url + path, {
       method,
       headers: {
@@ -247,9 +262,12 @@ const asker = (url: string, key: string) => {
     const text = await response.text().catch(() => undefined)
     if (text === undefined) return undefined
     if (response.status >= 300) throw new Error(`${method} ${path} answered ${response.status}: ${text}`)
-    return response.headers.get("content-type")?.includes("ndjson") === true
-      ? text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
-      : JSON.parse(text)
+    const isLines = response.headers.get("content-type")?.includes("ndjson") === true
+    return Schema.decodeUnknownSync(as)(
+      isLines
+        ? text.split("\n").filter((line) => line !== "").map((line): unknown => JSON.parse(line))
+        : JSON.parse(text)
+    )
   }
 }
 

@@ -6,6 +6,7 @@ import { Socket } from "effect/socket"
 import { join } from "node:path"
 import * as LocalDaemon from "../../src/daemon/LocalDaemon.ts"
 import { Authenticate, DaemonFrame, HeartbeatMillis, ServerFrame, type SpawnTask } from "../../src/daemon/Protocol.ts"
+import { unset } from "../../src/daemon/spawnTask.ts"
 import { DaemonId, DirectiveId } from "../../src/events/Ids.ts"
 import { makeRepository, taskId, temporaryDirectory } from "./localSupport.ts"
 
@@ -14,30 +15,15 @@ export const directiveId = DirectiveId.make("eeeeeeee-0000-4000-8000-00000000000
 export const secret = "mk_a-key-that-nobody-may-see"
 
 export const spawnTask = (n: number, fields: Partial<SpawnTask> = {}): SpawnTask => ({
+  ...unset,
   type: "spawnTask",
   taskId: taskId(n),
   taskName: `Step ${n}`,
   plan: "the prompt",
   repoUrl: null,
   baseBranch: "main",
-  targetBranch: null,
-  parentTaskId: null,
-  depth: 0,
-  isOrchestrator: false,
-  targetRepoPath: null,
   completionAction: "branch",
   continueFromTaskId: null,
-  copyFiles: null,
-  contractId: null,
-  isSupervisor: false,
-  autonomousLoop: false,
-  resumeSession: false,
-  conversationHistory: null,
-  patchData: null,
-  patchBaseSha: null,
-  localOnly: false,
-  autoMergeLocal: false,
-  supervisorWorktreeTaskId: null,
   directiveId,
   handOver: 1,
   ...fields

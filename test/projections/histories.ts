@@ -55,14 +55,14 @@ const possibilities = (state: Directive.State, choice: number): ReadonlyArray<Di
   const tasks = HashMap.toValues(state.tasks).sort((a, b) => (a.id < b.id ? -1 : 1))
   const daemonId = choice % 3 === 0 ? daemonB : daemonA
   const ofTasks = pick(tasks.filter((task) => task.handOvers.length > 0)).flatMap((task) => {
-    const any = task.handOvers[choice % task.handOvers.length]!
-    const report = { _tag: "ReportTask", taskId: task.id, daemonId: any.daemonId, handOver: any.handOver } as const
+    const past = task.handOvers[choice % task.handOvers.length]!
+    const report = { _tag: "ReportTask", taskId: task.id, daemonId: past.daemonId, handOver: past.handOver } as const
     return [
       { ...report, status: "running" },
       { ...report, status: "completed" },
       { ...report, status: "completed" },
       { ...report, status: "failed", reason: hostile },
-      { _tag: "FailHandOver", taskId: task.id, handOver: any.handOver, reason: "no answer" },
+      { _tag: "FailHandOver", taskId: task.id, handOver: past.handOver, reason: "no answer" },
       { _tag: "InterruptTask", taskId: task.id }
     ] satisfies ReadonlyArray<DirectiveCommand>
   })

@@ -3,6 +3,7 @@
  * nothing else running. That the checkers hear of what happens in a run is not shown here, but by breaking the code.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { unset } from "../../src/daemon/spawnTask.ts"
 import type { StoredEvent } from "../../src/events/EventLog.ts"
 import type { Invariant } from "../../src/simulation/Invariant.ts"
 import { Violation } from "../../src/simulation/Invariant.ts"
@@ -408,30 +409,15 @@ it("notices what is written by a process that has lost the owner", () => {
 
 function spawn() {
   return {
+    ...unset,
     type: "spawnTask",
     taskId: taskId("a"),
     taskName: "a",
     plan: "",
     repoUrl: null,
     baseBranch: null,
-    targetBranch: null,
-    parentTaskId: null,
-    depth: 0,
-    isOrchestrator: false,
-    targetRepoPath: null,
     completionAction: null,
     continueFromTaskId: null,
-    copyFiles: null,
-    contractId: null,
-    isSupervisor: false,
-    autonomousLoop: false,
-    resumeSession: false,
-    conversationHistory: null,
-    patchData: null,
-    patchBaseSha: null,
-    localOnly: false,
-    autoMergeLocal: false,
-    supervisorWorktreeTaskId: null,
     directiveId: null,
     handOver: 1
   } as const
