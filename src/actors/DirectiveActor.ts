@@ -24,6 +24,7 @@ import { answeredBy, mayHaveForgotten, recall } from "./internal/answers.ts"
 import type { Behaviour } from "./internal/loop.ts"
 import { type About, ActorUnavailable, type Answered } from "./internal/mailbox.ts"
 import { abandonedOf, carryOut, heldBy, leavePlaces, placesLeft, wantedBy } from "./internal/places.ts"
+import { reasonOf } from "./internal/reason.ts"
 import { Leases, requireHere } from "./Leases.ts"
 import type { Parked } from "./Supervisor.ts"
 import { Supervisor } from "./SupervisorActor.ts"
@@ -280,7 +281,7 @@ export class Directives extends Context.Service<Directives, {
 const cannotLook = (directiveId: DirectiveId) => (error: EventLogError | UnreadableEvent) =>
   Effect.andThen(
     Effect.logWarning(`${Directive.streamOf(directiveId)} cannot be looked up`, error),
-    Effect.fail(new ActorUnavailable({ address: Directive.streamOf(directiveId), because: error.message }))
+    Effect.fail(new ActorUnavailable({ address: Directive.streamOf(directiveId), because: reasonOf(error) }))
   )
 
 const ownerIn = (event: StoredEvent): Option.Option<OwnerId> =>

@@ -38,7 +38,7 @@ export interface Failure {
   readonly outage: boolean
 }
 
-/** Since when an actor is down, in milliseconds since 1970, and what it failed with the last time. */
+/** Since when an actor is down, in milliseconds since 1970, and why it failed the last time, as whoever asks may know. */
 export const Parked = Schema.Struct({ since: Schema.Natural, cause: Schema.String })
 export type Parked = typeof Parked.Type
 
@@ -68,8 +68,17 @@ export const Command = Schema.TaggedUnion({
   ReportPassivation: { address: Schema.String },
   /** Another process has claimed the actor's stream, in this epoch. */
   ReportTakeOver: { address: Schema.String, epoch: Schema.Natural },
-  /** `chance` is between 0 and 1, so that those that fail together do not all come back together. */
-  ReportFailure: { address: Schema.String, cause: Schema.String, outage: Schema.Boolean, chance: Schema.Finite },
+  /**
+   * `cause` is all that is known of it, and `reason` what may be told to whoever asks for the actor. `chance` is between 0 and
+   * 1, so that those that fail together do not all come back together.
+   */
+  ReportFailure: {
+    address: Schema.String,
+    cause: Schema.String,
+    reason: Schema.String,
+    outage: Schema.Boolean,
+    chance: Schema.Finite
+  },
   /** Another process parked the actor, and this one is to run it now. */
   InheritPark: { address: Schema.String, ...Parked.fields },
   /** Lets a parked actor run again. */
@@ -95,7 +104,6 @@ export interface Decision {
 }
 
 const causeCharsMax = 4_000
-const parkedCauseCharsMax = 500
 
 export const decide = (state: State, command: Command, now: number): Result.Result<Decision> => {
   switch (command._tag) {
@@ -134,7 +142,7 @@ export const decide = (state: State, command: Command, now: number): Result.Resu
 
 const afterFailure = (
   state: State,
-  { address, cause, chance, outage }: Extract<Command, { _tag: "ReportFailure" }>,
+  { address, cause, chance, outage, reason }: Extract<Command, { _tag: "ReportFailure" }>,
   now: number
 ): Result.Result<Decision> => {
   const { restartDelayMillis, restartDelayMillisMax, restartsMax } = state.policy
@@ -147,11 +155,10 @@ const afterFailure = (
   }
   const recent = recentOf(state, address, now)
   if (!outage && recent.filter((failure) => !failure.outage).length >= restartsMax) {
-    const last = cause.trim().split("\n", 1)[0]!.slice(0, parkedCauseCharsMax)
-    return settled(state, [failed, { _tag: "ActorParked", address, at: now, cause: last }], {
+    return settled(state, [failed, { _tag: "ActorParked", address, at: now, cause: reason }], {
       _tag: "Park",
       since: now,
-      cause: last
+      cause: reason
     })
   }
   const longest = Math.min(restartDelayMillisMax, restartDelayMillis * 2 ** recent.length)

@@ -21,6 +21,7 @@ import {
   refTo,
   unavailable
 } from "./internal/mailbox.ts"
+import { reasonIn } from "./internal/reason.ts"
 import { PassivationMillis } from "./internal/rest.ts"
 import { Leases } from "./Leases.ts"
 import * as Rules from "./Supervisor.ts"
@@ -129,6 +130,7 @@ export class Supervisor extends Context.Service<Supervisor, {
               _tag: "ReportFailure",
               address,
               cause: Cause.pretty(cause),
+              reason: reasonIn(cause),
               outage: error instanceof EventLogError && error.refused !== true,
               chance: yield* Random.next
             }

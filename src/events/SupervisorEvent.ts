@@ -20,7 +20,10 @@ export const SupervisorEvent = Schema.TaggedUnion({
   },
   /** It comes back from the log at `at`. */
   ActorRestartScheduled: { address: Schema.String, at: Schema.Natural },
-  /** It failed too often in a short time, the last time because of `cause`: it stays down until somebody resumes it. */
+  /**
+   * It failed too often in a short time: it stays down until somebody resumes it. `cause` is for whoever asks; the failure
+   * before says more.
+   */
   ActorParked: { address: Schema.String, at: Schema.Natural, cause: Schema.String },
   /** Somebody resumed it: its failures are forgotten, and the next message starts it. */
   ActorResumed: { address: Schema.String, at: Schema.Natural },

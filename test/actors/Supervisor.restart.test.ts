@@ -111,7 +111,7 @@ const suite = (name: string, log: Layer.Layer<EventLog, unknown>) =>
           const refusal = yield* Effect.flip(ask(write("a")))
           assert.strictEqual(
             refusal._tag === "ActorUnavailable" && refusal.parked?.cause,
-            "Error: a defect of the rules"
+            "it has a defect; the server's log says which"
           )
           return Option.getOrThrow(yield* parked).since
         }))

@@ -139,7 +139,7 @@ describe("SupervisorActor", () => {
         const refusal = yield* Effect.flip(one.ask(write("a")))
         assert.match(
           refusal.message,
-          /^one cannot answer now: it failed too often and is parked since 1970-01-01T00:00:25.000Z, until it is resumed: Error: a defect of the rules$/
+          /^one cannot answer now: it failed too often and is parked since 1970-01-01T00:00:25.000Z, until it is resumed: it has a defect; the server's log says which$/
         )
         assert.isTrue(refusal._tag === "ActorUnavailable" && refusal.parked?.since === 25_000)
       }
@@ -147,7 +147,7 @@ describe("SupervisorActor", () => {
         yield* supervisor.parked("one"),
         Option.some({
           since: 25_000,
-          cause: "Error: a defect of the rules"
+          cause: "it has a defect; the server's log says which"
         })
       )
       assert.strictEqual((yield* history).at(-1), "ActorParked one")

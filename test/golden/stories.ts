@@ -214,13 +214,15 @@ const supervision = (log: Chronicle) => {
       _tag: "ReportFailure",
       address: fails,
       cause: "TypeError: x is undefined\n  at y",
+      reason: "TypeError: x is undefined",
       outage: false,
       chance: 0.5
     })
   }
   send({ _tag: "ResumeActor", address: fails })
   send({ _tag: "ReportStart", address: fails })
-  send({ _tag: "ReportFailure", address: fails, cause: "EventLogError: the disk is full", outage: true, chance: 0 })
+  const full = "EventLogError: the disk is full"
+  send({ _tag: "ReportFailure", address: fails, cause: full, reason: full, outage: true, chance: 0 })
   send({ _tag: "ReportStop", addresses: [stops] })
   send({ _tag: "ReportStart", address: stops })
   send({ _tag: "ReportPassivation", address: stops })

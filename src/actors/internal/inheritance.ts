@@ -8,6 +8,7 @@ import * as Supervision from "../Supervision.ts"
 import type * as Rules from "../Supervisor.ts"
 import type { Ledger } from "./ledger.ts"
 import { ActorUnavailable } from "./mailbox.ts"
+import { reasonOf } from "./reason.ts"
 
 /** A process that ends leaves many actors behind: what it knew is read once for all that are started in a while. */
 const freshMillis = 1_000
@@ -50,7 +51,7 @@ export const make = (
       if (refused.has(address)) return
       const parked = yield* theirs(address).pipe(
         Effect.tapError((error) => Effect.logWarning(`${address} cannot be started`, error)),
-        Effect.mapError(({ message }) => new ActorUnavailable({ address, because: message }))
+        Effect.mapError((error) => new ActorUnavailable({ address, because: reasonOf(error) }))
       )
       if (parked === undefined) return
       const own = ledger.parked(address)

@@ -4,7 +4,7 @@
  * Deciding is pure and is given in a `Behaviour`. All that can wait, fail or be interrupted is here. Whatever fails
  * here ends the loop; the Supervisor decides whether and when it starts again, from the log.
  */
-import { Cause, Clock, Context, Deferred, Effect, Option, Queue, Result, type Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Option, Queue, Result, type Scope } from "effect"
 import {
   type Cause as EventCause,
   EventLog,
@@ -18,6 +18,7 @@ import * as Alarm from "./alarm.ts"
 import type { StateCodec } from "./codec.ts"
 import * as Keeper from "./keeper.ts"
 import { type About, closeIfEmpty, type Mailbox, type Message, refuseAll, takeAll, unasked } from "./mailbox.ts"
+import { reasonIn } from "./reason.ts"
 import { type Folded, recover } from "./recovery.ts"
 import * as Rest from "./rest.ts"
 
@@ -144,7 +145,7 @@ export const run = Effect.fnUntraced(
       // Nothing is taken before it is sure to be settled: whatever ends this actor, nobody waits for it in vain.
       yield* Effect.suspend(() => batch(messages = takeAll(mailbox))).pipe(
         Effect.onExit((exit) =>
-          exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, because(exit.cause)))
+          exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, reasonIn(exit.cause)))
         )
       )
       if (!isIdle || !rest.isOver(current.decidedAt)) continue
@@ -246,6 +247,3 @@ const idsOf = ({ commandId, correlationId = commandId }: About): EventCause => (
   ...(commandId === undefined ? {} : { commandId }),
   ...(correlationId === undefined ? {} : { correlationId })
 })
-
-const because = (cause: Cause.Cause<unknown>): string =>
-  Cause.hasInterruptsOnly(cause) ? "it is stopping" : Cause.prettyErrors(cause).map((error) => error.message).join("; ")

@@ -5,7 +5,10 @@ import { Parked } from "../Supervisor.ts"
 /** How many messages may wait for one actor; whoever sends more waits until there is room. */
 export const mailboxCapacity = 1024
 
-/** The actor did not answer. Where the log failed, what was asked may or may not have happened. */
+/**
+ * The actor did not answer. Where the log failed, what was asked may or may not have happened. `because` goes to whoever asked,
+ * as far away as that is: it says nothing of what a database or a defect says (`reason.ts`).
+ */
 export class ActorUnavailable extends Schema.TaggedError<ActorUnavailable>()("ActorUnavailable", {
   address: Schema.String,
   because: Schema.String,

@@ -56,8 +56,16 @@ const apiError = (refusal: Refusal): ApiError => {
         error: { code: "ActorParked", message: `${message}. ${remedyFor(address)}`, details: { parked } }
       })
     }
-    case "ProjectionsStopped":
-      return new Unavailable({ error: { code, message } })
+    case "ProjectionsStopped": {
+      const { reached } = refusal
+      return new Unavailable({
+        error: {
+          code,
+          message: `The read models stopped at position ${reached}; the server's log says why`,
+          details: { reached }
+        }
+      })
+    }
     case "ReadModelError":
     case "EventLogError":
     case "ApiKeysError":

@@ -128,7 +128,7 @@ describe("loop", () => {
       })
       const exits = yield* ControlledLog.whileFailing(() => true, asking)
       for (const exit of exits) {
-        const because = "The event log failed to append: the disk is full"
+        const because = "the event log could not be reached"
         assert.deepStrictEqual(exit, Exit.fail(new ActorUnavailable({ address: stream, because })))
       }
       assert.isTrue(Exit.isFailure(yield* Fiber.await(actor.fiber)))
@@ -301,11 +301,11 @@ describe("loop", () => {
       }).pipe(Effect.provide(ControlledLog.layer)))
   })
 
-  it.effect("says why it ended: a defect of the rules goes to who starts it", () =>
+  it.effect("says that it ended, and why to who starts it: a defect of the rules is nothing for who asks", () =>
     Effect.gen(function*() {
       const actor = yield* start()
       const error = yield* Effect.flip(actor.ask({ _tag: "BreakDeciding" }))
-      assert.include(error.message, "a defect of the rules")
+      assert.notInclude(error.message, "a defect of the rules")
       const exit = yield* Fiber.await(actor.fiber)
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
     }).pipe(Effect.provide(ControlledLog.layer)))
