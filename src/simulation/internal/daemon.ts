@@ -74,7 +74,7 @@ export class SimulatedDaemon {
     return this.#isReady && this.#link?.isWhole === true
   }
 
-  /** Hand-overs whose end it says much later. */
+  /** Hand-overs that are over for it, although it says so much later, or has said so before it had them. */
   readonly #forgotten = new Set<string>()
 
   connectedSince = 0
@@ -291,12 +291,11 @@ export class SimulatedDaemon {
   /** Says something about tasks that are not its own, that nobody knows, or of a hand-over that never was. */
   #lie(task: Running, chance: Chance): void {
     const others = this.#world.ledger.openTasks().filter((taskId) => !this.running.has(taskId))
-    const complete = (taskId: TaskId, handOver: number): DaemonFrame => ({
-      type: "taskComplete",
-      taskId,
-      success: chance.is(0.5),
-      handOver
-    })
+    const complete = (taskId: TaskId, handOver: number): DaemonFrame => {
+      // It may get that one while this is on its way, and then it has ended by its own account.
+      this.#forgotten.add(`${taskId} ${handOver}`)
+      return { type: "taskComplete", taskId, success: chance.is(0.5), handOver }
+    }
     const unknown = TaskId.make(uuidV5(`unknown ${task.spawn.taskId}`))
     switch (chance.below(4)) {
       case 0:

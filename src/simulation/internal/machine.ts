@@ -71,7 +71,7 @@ export class Machine implements Process {
   /** As `layerRuntime` and `serve`: first it goes on with what was under way, and then it serves. */
   #begin(services: Context.Context<Services>): void {
     this.#services = services
-    const { ledger, reconcileMillis } = this.#world
+    const { ledger, reconcileMillis, store } = this.#world
     const resumeAll = Effect.gen(function*() {
       const { take, takenOver } = yield* Leases
       const here = yield* take(ledger.active().map(({ ownerId }) => ownerId))
@@ -79,7 +79,10 @@ export class Machine implements Process {
       yield* Effect.forkScoped(
         Stream.runForEach(
           takenOver,
-          (owners) => resume(ledger.active().filter(({ ownerId }) => owners.includes(ownerId)))
+          (owners) => {
+            store.takenOver()
+            return resume(ledger.active().filter(({ ownerId }) => owners.includes(ownerId)))
+          }
         )
       )
     })

@@ -62,6 +62,8 @@ export class Store {
   readonly #onCommit: (events: ReadonlyArray<RecordedEvent>, node: string) => void
   readonly #onSnapshot: (snapshot: Snapshot) => void
   readonly #counts = new Map<string, number>()
+  /** What is on its way for so long that another takes over meanwhile. */
+  #heldUp: Array<() => void> = []
   /** Nobody reaches the store until then. */
   awayUntil = 0
 
@@ -242,12 +244,20 @@ export class Store {
       case "appendSlow":
         latency = chance.spread(50, 20_000)
         break
-      case "freezeAtCommit":
+      case "freezeAtCommit": {
         // What it has sent arrives all the same, perhaps when another has taken its place.
         fibers.freeze()
-        latency = chance.spread(1, 90_000)
-        this.#time.after(chance.spread(1_000, 240_000), () => fibers.thaw())
-        break
+        const isHeldUp = chance.is(0.5)
+        this.#time.after(chance.spread(isHeldUp ? 45_000 : 1_000, 240_000), () => fibers.thaw())
+        if (!isHeldUp) {
+          latency = chance.spread(1, 90_000)
+          break
+        }
+        return this.#holdUp(chance, () => {
+          commitAll()
+          this.#later(fibers, 1, () => answerAll(group))
+        })
+      }
       case undefined:
     }
     const isTorn = group.length > 1 &&
@@ -266,6 +276,29 @@ export class Store {
     this.#later(fibers, latency + 1, () => answerAll(group))
   }
 
+  /** The worst moment is while the other one has begun to go on with everything, and has not come to this yet. */
+  #holdUp(chance: Chance, arrive: () => void): void {
+    let isOver = false
+    const once = () => {
+      if (isOver) return
+      isOver = true
+      arrive()
+    }
+    this.#heldUp.push(() => this.#time.after(chance.between(0, 40), once))
+    this.#time.after(heldUpMillisMax, once)
+  }
+
+  /** A process begins to go on with what another had. */
+  takenOver(): void {
+    for (const arrive of this.#heldUp.splice(0)) arrive()
+  }
+
+  /** From now on nothing takes long. */
+  calm(): void {
+    this.awayUntil = 0
+    this.takenOver()
+  }
+
   #later(fibers: Fibers, millis: number, run: () => void): void {
     fibers.after(millis, run)
   }
@@ -281,6 +314,9 @@ export class Store {
     return `${about} #${count}`
   }
 }
+
+/** After so long what is on its way arrives, also where nobody takes over. */
+const heldUpMillisMax = 90_000
 
 const unreachable = "the store cannot be reached"
 

@@ -139,7 +139,7 @@ export class World {
   calm(): void {
     this.calmSince = this.time.now
     this.faults.stop()
-    this.store.awayUntil = 0
+    this.store.calm()
     this.cluster.calm()
     for (const daemon of this.daemons) daemon.calm()
   }
