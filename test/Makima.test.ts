@@ -6,7 +6,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type HostTask, type Makima, type Options, start } from "../src/Makima.ts"
 import { layerUnmigrated } from "../src/postgres/Database.ts"
-import { until, useDatabase } from "./support/cli.ts"
+import { until } from "./support/cli.ts"
+import { useDatabase } from "./support/makimaDatabase.ts"
 
 const database = useDatabase()
 

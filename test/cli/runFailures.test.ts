@@ -9,9 +9,9 @@ import {
   patience,
   repositoryIn,
   step,
-  temporary,
-  useDatabase
+  temporary
 } from "../support/cli.ts"
+import { useDatabase } from "../support/makimaDatabase.ts"
 
 const database = useDatabase()
 

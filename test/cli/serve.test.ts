@@ -13,9 +13,9 @@ import {
   start,
   type Started,
   temporary,
-  until,
-  useDatabase
+  until
 } from "../support/cli.ts"
+import { useDatabase } from "../support/makimaDatabase.ts"
 
 const database = useDatabase()
 const folder = temporary()

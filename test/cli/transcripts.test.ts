@@ -7,7 +7,8 @@ import { beforeAll } from "vitest"
 import type { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import * as Database from "../../src/postgres/Database.ts"
-import { jsonLines, lines, makima, makimaHere, temporary, useDatabase } from "../support/cli.ts"
+import { jsonLines, lines, makima, makimaHere, temporary } from "../support/cli.ts"
+import { useDatabase } from "../support/makimaDatabase.ts"
 import { lives, settled, write } from "../transcript/transcripts.ts"
 
 const source = useDatabase()

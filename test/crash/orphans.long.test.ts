@@ -25,9 +25,9 @@ import {
   type Started,
   step,
   temporary,
-  until,
-  useDatabase
+  until
 } from "../support/cli.ts"
+import { useDatabase } from "../support/makimaDatabase.ts"
 import { layerAdmin } from "../support/postgres.ts"
 import { locksIn, socketsOf, worktreesIn } from "./remains.ts"
 

@@ -1,5 +1,5 @@
 /** The command line as people meet it: real processes in folders of their own, none of which outlives its test file. */
-import { ConfigProvider, Console, Context, Effect, Layer, ManagedRuntime } from "effect"
+import { ConfigProvider, Console, Effect } from "effect"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import {
   chmodSync,
@@ -14,10 +14,9 @@ import {
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
-import { afterAll, beforeAll } from "vitest"
+import { afterAll } from "vitest"
 import type { NewStep } from "../../src/actors/DirectiveCommand.ts"
 import * as CommandLine from "../../src/cli/CommandLine.ts"
-import { connection, freshDatabase, layerAdmin } from "./postgres.ts"
 
 const checkout = resolve(import.meta.dirname, "../..")
 const main = join(checkout, "src/main.ts")
@@ -237,21 +236,4 @@ export const leftovers = (folder: string): ReadonlyArray<string> => {
   return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
     /\.lock$|\.pid$|(^|\/)runs\/.|(^|\/)worktrees\/./.test(path)
   )
-}
-
-class DatabaseUrl extends Context.Service<DatabaseUrl, string>()("test/DatabaseUrl") {}
-
-/** A database on the test run's server, for all tests of a file. Gives the environment that has makima use it. */
-export const useDatabase = (): () => Record<string, string> => {
-  const url = Effect.map(freshDatabase, (name) => {
-    const { host, port, username } = connection(name)
-    return `postgres:///${name}?${new URLSearchParams({ host, port: String(port), user: username })}`
-  })
-  const runtime = ManagedRuntime.make(Layer.effect(DatabaseUrl, url).pipe(Layer.provide(layerAdmin)))
-  let env: Record<string, string> = {}
-  beforeAll(async () => {
-    env = { MAKIMA_DATABASE_URL: await runtime.runPromise(DatabaseUrl) }
-  })
-  afterAll(() => runtime.dispose())
-  return () => env
 }
