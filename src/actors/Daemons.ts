@@ -4,7 +4,7 @@
  * This is the one place that gives out slots, in memory and without waiting, so that a directive can choose a daemon in
  * the same decision that makes the task. It holds no facts: it is rebuilt from the directives and the connections.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer } from "effect"
 import type { ServerFrame, SpawnTask } from "../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../events/Ids.ts"
 import * as Slots from "./internal/slots.ts"
@@ -62,6 +62,8 @@ export class Daemons extends Context.Service<Daemons, {
   reporting(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): () => void
   /** Whether the daemon has said something of the task that its directive does not know yet. */
   isReporting(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): boolean
+  /** Waits until somebody else waits for the same: until the daemon has said again what it said before. */
+  awaitRepeat(ownerId: OwnerId, daemonId: DaemonId, what: string): Effect.Effect<void>
   /** A task that is assigned to a daemon. */
   assignment(ownerId: OwnerId, daemonId: DaemonId, taskId: TaskId): Assignment | undefined
   /** What is assigned to a daemon. */
@@ -207,6 +209,17 @@ export class Daemons extends Context.Service<Daemons, {
         }
       },
       isReporting: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).reporting.has(taskId),
+      awaitRepeat: (ownerId, daemonId, what) =>
+        Effect.suspend(() => {
+          const { repeats } = entryOf(ownerId, daemonId)
+          const before = repeats.get(what)
+          const repeat = Deferred.makeUnsafe<void>()
+          repeats.set(what, repeat)
+          if (before !== undefined) Deferred.doneUnsafe(before, Effect.void)
+          return Deferred.await(repeat).pipe(
+            Effect.ensuring(Effect.sync(() => repeats.get(what) === repeat && repeats.delete(what)))
+          )
+        }),
       assignment: (ownerId, daemonId, taskId) => entryOf(ownerId, daemonId).tasks.get(taskId),
       assignments: (ownerId, daemonId) => [...entryOf(ownerId, daemonId).tasks.values()],
       handOver: (ownerId, daemonId, frame) =>

@@ -64,6 +64,8 @@ export class Directives extends Context.Service<Directives, {
   resume(directiveId: DirectiveId): Effect.Effect<void, ActorUnavailable>
   /** Since when the actor of a directive is parked, and why, if it is. */
   parked(directiveId: DirectiveId): Effect.Effect<Option.Option<Parked>>
+  /** Waits until the actor of a directive is not parked any more, if it is. It asks nothing meanwhile. */
+  awaitResumed(directiveId: DirectiveId): Effect.Effect<void>
   /** Wakes every directive that has something under way; returns how many there were. Nothing should come of it. */
   readonly reconcile: Effect.Effect<number>
 }>()("makima-runtime/actors/Directives") {
@@ -260,6 +262,7 @@ export class Directives extends Context.Service<Directives, {
             return Effect.void
           })),
         parked: (directiveId) => supervisor.parked(Directive.streamOf(directiveId)),
+        awaitResumed: (directiveId) => supervisor.awaitResumed(Directive.streamOf(directiveId)),
         reconcile: Effect.suspend(() =>
           Effect.forEach(
             // Those that are elsewhere are reconciled there.

@@ -55,6 +55,8 @@ export class Supervisor extends Context.Service<Supervisor, {
   parked(address: string): Effect.Effect<Option.Option<Rules.Parked>>
   /** Lets a parked actor run again, with a fresh budget: the next message starts it. Says whether it was parked. */
   resume(address: string, about?: About): Effect.Effect<boolean, ActorUnavailable>
+  /** Waits until an actor is not parked any more, if it is parked here. It asks nothing meanwhile. */
+  awaitResumed(address: string): Effect.Effect<void>
   /**
    * Starts actors that were to be restarted when this process last ended, and whose streams nobody has claimed since.
    * `start` is given the addresses that begin with `prefix`, each once.
@@ -225,6 +227,7 @@ export class Supervisor extends Context.Service<Supervisor, {
         yield* ledger.known
         const { _tag } = yield* ledger.ask({ _tag: "ResumeActor", address }, about)
         inheritance.refuse(address)
+        ledger.resumed(address)
         return _tag === "Resume"
       })
 
@@ -241,6 +244,7 @@ export class Supervisor extends Context.Service<Supervisor, {
             )
           ),
         resume,
+        awaitResumed: ledger.awaitResumed,
         restartScheduled: ledger.restartScheduled,
         running: Effect.sync(() => [...actors.keys()])
       })

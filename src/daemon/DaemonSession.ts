@@ -3,16 +3,16 @@
  *
  * `DaemonEndpoint.ts` speaks this over a WebSocket, `FunctionDaemon.ts` within the process. Frames are handled in the
  * order in which they came, and go on being handled when the connection has ended: what a daemon has said is not lost.
- * Reports wait for their directive, each task's in a line of its own, so that one directive's trouble stops no other.
+ * How reports get to their directives is in `internal/reports.ts`.
  */
-import { Clock, Context, Effect, Exit, Fiber, FiberSet, Option, Queue, Schedule, Scope, Semaphore } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Option, Queue, Scope } from "effect"
 import { DaemonRegistries } from "../actors/DaemonRegistryActor.ts"
 import { type Assignment, Daemons, type Session } from "../actors/Daemons.ts"
 import { Directives } from "../actors/DirectiveActor.ts"
-import type { Report } from "../actors/DirectiveCommand.ts"
 import type { ActorUnavailable } from "../actors/internal/mailbox.ts"
 import { Leases } from "../actors/Leases.ts"
 import { daemonIdOf, type DirectiveId, type OwnerId, type TaskId } from "../events/Ids.ts"
+import * as Reports from "./internal/reports.ts"
 import {
   type DaemonFrame,
   HeartbeatMillis,
@@ -49,9 +49,6 @@ export interface DaemonSession {
 /** How many frames of one daemon may wait to be handled; it then waits with the next. */
 const framesCapacity = 256
 
-/** How many of its reports may wait for their directives. */
-const reportsWaitingMax = 256
-
 /** How often this process sends the frame of one hand-over before it says that the daemon does not have the task. */
 const timesSentMax = 3
 
@@ -68,8 +65,6 @@ const drainMillisMax = 2_000
  */
 const keptMillisMax = 90_000
 
-const retryReport = Schedule.spaced("1 second")
-
 const ended = "the connection has ended"
 
 /** A session that is yet to begin. The scope is that of the server: it outlives the connection. */
@@ -84,7 +79,6 @@ export const make = Effect.fnUntraced(function*(
   const serverScope = yield* Effect.scope
   // Of its own, so that a server does not keep something of every connection there ever was.
   const scope = yield* Scope.fork(serverScope)
-  const reports = yield* Scope.provide(FiberSet.make(), scope)
   const { hostname, machineId, maxConcurrentTasks, ownerId } = connection
   const { isValid, unansweredMillis, valid } = yield* Leases
   const heartbeatMillis = yield* HeartbeatMillis
@@ -125,6 +119,11 @@ export const make = Effect.fnUntraced(function*(
     isFirst && !interrupting && delivery._tag === "Sent" && delivery.times < timesSentMax
       ? daemons.handOver(ownerId, daemonId, delivery.frame)
       : Effect.succeed(false)
+
+  const directiveOf = Effect.fnUntraced(function*(taskId: TaskId) {
+    return ownTask(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId, ownerId))
+  })
+  const reports = yield* Scope.provide(Reports.make({ ownerId, daemonId, acknowledges, send, directiveOf }), scope)
 
   /** Compares what the daemon says it has with what it was given. */
   const heartbeat = Effect.fnUntraced(function*(activeTasks: ReadonlyArray<TaskId>) {
@@ -173,73 +172,21 @@ export const make = Effect.fnUntraced(function*(
     daemons.ready(session)
   })
 
-  const lines = new Map<TaskId, Semaphore.Semaphore>()
-  const places = yield* Semaphore.make(reportsWaitingMax)
-
-  /** Puts a report into the line of its task. What a daemon has reported it will not report again. */
-  const report = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
-    const { taskId } = report
-    const line = lines.get(taskId) ?? Semaphore.makeUnsafe(1)
-    lines.set(taskId, line)
-    const isDelivered = daemons.reporting(ownerId, daemonId, taskId)
-    daemons.acknowledge(ownerId, daemonId, taskId)
-    yield* places.take(1)
-    yield* deliver(report).pipe(
-      line.withPermit,
-      Effect.ensuring(Effect.suspend(() => {
-        isDelivered()
-        if (!daemons.isReporting(ownerId, daemonId, taskId)) lines.delete(taskId)
-        return places.release(1)
-      })),
-      Effect.annotateLogs({ daemonId, taskId }),
-      FiberSet.run(reports, { startImmediately: true })
-    )
-  })
-
-  const deliver = Effect.fnUntraced(function*(report: Omit<Report, "daemonId">) {
-    const { handOver, status, taskId } = report
-    const known = ownTask(taskId)?.directiveId ?? Option.getOrUndefined(yield* directory(taskId, ownerId))
-    if (known === undefined) return yield* Effect.andThen(refuse(taskId), settle(report))
-    let waitsFor: string | undefined
-    yield* directives.ask(known, { _tag: "ReportTask", daemonId, ...report }, { ownerId }).pipe(
-      Effect.tapError((error) => {
-        if (error._tag !== "ActorUnavailable" || waitsFor === error.because) return Effect.void
-        // Once for each reason: a parked directive may keep it waiting for long.
-        waitsFor = error.because
-        return Effect.logWarning(`A report waits: ${error.message}`)
-      }),
-      Effect.retry({ while: (error) => error._tag === "ActorUnavailable", schedule: retryReport }),
-      Effect.catch(() => refuse(taskId)),
-      Effect.andThen(settle(report)),
-      Effect.catchDefect((defect) => Effect.logError("A report could not be handled", defect))
-    )
-    if (status !== "starting" && status !== "running") daemons.finished(ownerId, daemonId, taskId, handOver)
-  })
-
-  /** A final report is in the log, or will never be: its daemon may forget it. */
-  const settle = ({ handOver, status, taskId }: Omit<Report, "daemonId">) =>
-    acknowledges && status !== "starting" && status !== "running"
-      ? Effect.asVoid(send({ type: "reported", taskId, ...handOverOf({ handOver }) }))
-      : Effect.void
-
-  const refuse = (taskId: TaskId) =>
-    send({ type: "error", code: "not_your_task", message: `Task ${taskId} was not handed to this daemon` })
-
   const handle = Effect.fnUntraced(function*(frame: DaemonFrame) {
     switch (frame.type) {
       case "heartbeat":
         return yield* heartbeat(frame.activeTasks)
       case "taskStatusChange": {
         const status = statusOf(frame.newStatus)
-        if (status !== undefined) yield* report({ taskId: frame.taskId, status, ...handOverOf(frame) })
+        if (status !== undefined) yield* reports.take({ taskId: frame.taskId, status, ...Reports.handOverOf(frame) })
         return
       }
       case "taskComplete": {
         const reason = frame.error ?? (frame.success ? undefined : "the daemon gave no reason")
-        return yield* report({
+        return yield* reports.take({
           taskId: frame.taskId,
           status: frame.success ? "completed" : "failed",
-          ...handOverOf(frame),
+          ...Reports.handOverOf(frame),
           ...(reason === undefined ? {} : { reason })
         })
       }
@@ -248,7 +195,7 @@ export const make = Effect.fnUntraced(function*(
         // What it says of a task that was taken from it is nobody's output, but no mistake of the daemon's either.
         if (daemons.isForeign(ownerId, daemonId, frame.taskId)) return
         if (daemons.assignment(ownerId, daemonId, frame.taskId) === undefined) {
-          return yield* refuse(frame.taskId)
+          return yield* reports.refuse(frame.taskId)
         }
         return yield* output.append(frame.taskId, frame.type === "taskOutput" ? frame.output : `${frame.summary}\n`)
       }
@@ -260,12 +207,12 @@ export const make = Effect.fnUntraced(function*(
     Effect.flatMap((frame) =>
       Effect.catchDefect(handle(frame), (defect) => Effect.logError(`A ${frame.type} could not be handled`, defect))
     ),
-    Effect.annotateLogs({ daemonId }),
     Effect.forever,
     Effect.ignore,
+    Effect.annotateLogs({ daemonId }),
     Effect.forkIn(scope)
   )
-  const handled = Effect.andThen(Fiber.await(worker), FiberSet.awaitEmpty(reports))
+  const handled = Effect.andThen(Fiber.await(worker), reports.handled)
 
   return {
     begin: Effect.gen(function*() {
@@ -302,11 +249,7 @@ export const make = Effect.fnUntraced(function*(
 
 const keyOf = ({ handOver, taskId }: Assignment): string => `${taskId} ${handOver}`
 
-const handOverOf = (
-  { handOver }: { readonly handOver?: number | undefined }
-) => (handOver === undefined ? {} : { handOver })
-
-const statusOf = (status: ReportedStatus): Report["status"] | undefined => {
+const statusOf = (status: ReportedStatus): Reports.Report["status"] | undefined => {
   switch (status) {
     case "pending":
       return undefined

@@ -49,14 +49,14 @@ export const inDaemons: ReadonlyArray<Mutant> = [
   {
     name: "report-given-up",
     wrong: "A report that its directive cannot take now is thrown away.",
-    file: "src/daemon/DaemonSession.ts",
-    find: `      Effect.retry({ while: (error) => error._tag === "ActorUnavailable", schedule: retryReport }),\n`,
-    replace: ""
+    file: "src/daemon/internal/reports.ts",
+    find: `if (error._tag !== "ActorUnavailable") {`,
+    replace: "if (String(error._tag) !== \"\") {"
   },
   {
     name: "acknowledged-before-recorded",
     wrong: "A daemon hears that its report was dealt with before it was.",
-    file: "src/daemon/DaemonSession.ts",
+    file: "src/daemon/internal/reports.ts",
     find: "    let waitsFor: string | undefined\n",
     replace: "    let waitsFor: string | undefined\n    yield* settle(report)\n"
   },
@@ -178,5 +178,54 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     file: "src/daemon/spawnTask.ts",
     find: "  directiveId,\n  handOver\n",
     replace: "  directiveId,\n  handOver: Math.min(handOver, 1)\n"
+  },
+  {
+    name: "ready-as-before",
+    wrong: "A daemon is ready at once when its earlier connection was.",
+    file: "src/actors/Daemons.ts",
+    find: "            entry.isReady = false\n            entry.isLost",
+    replace: "            entry.isLost"
+  },
+  {
+    name: "unheard-end-takes-no-room",
+    wrong: "What has ended in the log alone, while its directive was away, takes no room at its daemon.",
+    file: "src/actors/Daemons.ts",
+    find: `if (delivery._tag !== "Chosen" && !entry.tasks.has(taskId)) Slots.addForeign(entry, taskId, handOver)`,
+    replace: `if (delivery._tag === "Chosen") Slots.addForeign(entry, taskId, handOver)`
+  },
+  {
+    name: "slots-of-the-refused-kept",
+    wrong: "A directive whose creation the store refused keeps the slots that it had chosen.",
+    file: "src/actors/DirectiveActor.ts",
+    find: "            if (begun !== undefined) daemons.restore(begun.ownerId, begun.directiveId, [])\n",
+    replace: ""
+  },
+  {
+    name: "slot-freed-twice",
+    wrong: "A slot is free when its task is let go, although its daemon is still at it.",
+    file: "src/actors/internal/slots.ts",
+    find: "  if (!entry.foreign.has(taskId)) entry.load -= 1\n",
+    replace: "  entry.load -= 1\n"
+  },
+  {
+    name: "aside-for-good",
+    wrong: "Who refused the daemons that had room is not told of room at another.",
+    file: "src/actors/internal/slots.ts",
+    find: "  if (entry.free === 0 && free > 0) {\n",
+    replace: "  if (entry.free === 0 && free < 0) {\n"
+  },
+  {
+    name: "whoever-asks-gets-all",
+    wrong: "A directive gets all the slots there are, whoever else waits.",
+    file: "src/actors/internal/turns.ts",
+    find: "waiting + fleet.turns.size === 0 ? free : isNext ? Math.min(1, free) : 0",
+    replace: "waiting + fleet.turns.size === 0 || isNext ? free : free"
+  },
+  {
+    name: "daemon-where-it-came",
+    wrong: "A daemon connects to the process that it gets to, whichever has its owner.",
+    file: "src/actors/DaemonRegistryActor.ts",
+    find: "return Effect.andThen(requireHere(leases, ownerId), supervisor.actor(streamOf(ownerId), behaviour))",
+    replace: "return supervisor.actor(streamOf(ownerId), behaviour)"
   }
 ]

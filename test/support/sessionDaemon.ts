@@ -8,7 +8,8 @@ import type { OwnerId, TaskId } from "../../src/events/Ids.ts"
 export const connectSession = Effect.fnUntraced(function*(
   ownerId: OwnerId,
   machineId: string,
-  tasks: ReadonlyArray<TaskId> = []
+  tasks: ReadonlyArray<TaskId> = [],
+  options: { readonly acknowledgements?: boolean } = {}
 ) {
   const frames = yield* Queue.unbounded<ServerFrame>()
   const active = new Set(tasks)
@@ -18,6 +19,7 @@ export const connectSession = Effect.fnUntraced(function*(
     machineId,
     hostname: machineId,
     maxConcurrentTasks: 4,
+    ...options,
     send: (frame) => Effect.sync(() => !isGone && Queue.offerUnsafe(frames, frame)),
     close: Effect.sync(() => {
       isGone = true

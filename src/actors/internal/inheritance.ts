@@ -59,7 +59,10 @@ export const make = (
         yield* ledger.ask({ _tag: "InheritPark", address, ...parked.value })
       }
       // Another process has run it since it was parked here.
-      if (Option.isNone(parked) && own !== undefined) yield* ledger.ask({ _tag: "ResumeActor", address })
+      if (Option.isNone(parked) && own !== undefined) {
+        yield* ledger.ask({ _tag: "ResumeActor", address })
+        ledger.resumed(address)
+      }
     }),
     parked: (address) =>
       refused.has(address)

@@ -16,6 +16,10 @@ export interface Ledger {
   /** Waits until it is known what was recorded before, or everything stops. */
   readonly known: Effect.Effect<void>
   readonly parked: (address: string) => Rules.Parked | undefined
+  /** Waits until an actor is not parked any more, if it is. */
+  readonly awaitResumed: (address: string) => Effect.Effect<void>
+  /** Whoever waits for this goes on, now that all is known of it that lets the actor run again. */
+  readonly resumed: (address: string) => void
   /** When actors come back that waited to be restarted when this process started. Whoever starts one takes it out. */
   readonly scheduled: Map<string, number>
   /** Starts those of them that begin with `prefix` and whose streams nobody has claimed since. */
@@ -41,6 +45,14 @@ export const open = Effect.fnUntraced(function*(
   const known = yield* Deferred.make<void>()
   const parked = new Map<string, Rules.Parked>()
   const scheduled = new Map<string, number>()
+  const resumptions = new Map<string, Deferred.Deferred<void>>()
+
+  const resumed = (address: string) => {
+    const waiting = resumptions.get(address)
+    if (waiting === undefined || parked.has(address)) return
+    resumptions.delete(address)
+    Deferred.doneUnsafe(waiting, Effect.void)
+  }
 
   const behaviour = (
     before: Rules.State
@@ -53,6 +65,8 @@ export const open = Effect.fnUntraced(function*(
     recovered: (state) => {
       parked.clear()
       for (const [address, since] of state.parked) parked.set(address, since)
+      // A resumption whose answer was lost is one all the same.
+      for (const address of resumptions.keys()) resumed(address)
       // Later on it is this process that sees to restarts.
       if (!Deferred.isDoneUnsafe(known)) { for (const [address, at] of state.scheduled) scheduled.set(address, at) }
       Deferred.doneUnsafe(known, Effect.void)
@@ -111,6 +125,14 @@ export const open = Effect.fnUntraced(function*(
     restartScheduled,
     known: Deferred.await(known),
     parked: (address) => parked.get(address),
+    resumed,
+    awaitResumed: (address) =>
+      Effect.suspend(() => {
+        if (!parked.has(address)) return Effect.void
+        const waiting = resumptions.get(address) ?? Deferred.makeUnsafe<void>()
+        resumptions.set(address, waiting)
+        return Deferred.await(waiting)
+      }),
     scheduled,
     ask,
     record: (command) => ask(command).pipe(Effect.retry(untilTheLogWorks), Effect.orDie)

@@ -2,7 +2,7 @@
  * The slots of one owner's daemons: which there are, and who has them. Plain data and functions over it, which
  * `Daemons.ts` keeps for each owner. Who is next is in `turns.ts`.
  */
-import type { Effect } from "effect"
+import type { Deferred, Effect } from "effect"
 import type { ServerFrame, SpawnTask } from "../../daemon/Protocol.ts"
 import type { DaemonId, DirectiveId, OwnerId, TaskId } from "../../events/Ids.ts"
 import { Aside } from "./aside.ts"
@@ -66,6 +66,8 @@ export interface Entry extends Ranked {
   readonly foreign: Map<TaskId, number>
   /** How many reports of a task are on their way to its directive. */
   readonly reporting: Map<TaskId, number>
+  /** Who waits for the daemon to say something again, by what that is. */
+  readonly repeats: Map<string, Deferred.Deferred<void>>
   session: Session | undefined
   isReady: boolean
   isLost: boolean
@@ -113,6 +115,7 @@ export const entryOf = (fleet: Fleet, daemonId: DaemonId): Entry => {
     tasks: new Map(),
     foreign: new Map(),
     reporting: new Map(),
+    repeats: new Map(),
     session: undefined,
     isReady: false,
     isLost: false,
