@@ -8,6 +8,7 @@
  *
  * An actor whose stream another process has taken over has not failed: it stays away until a message for it comes here,
  * and for a while even then, so that two processes that both get messages for it do not keep each other from everything.
+ * Where it was this process itself, by a claim that the store carried out late, that is an outage like any other.
  */
 import { HashMap, Option, Result, Schema } from "effect"
 import type { SupervisorEvent } from "../events/SupervisorEvent.ts"

@@ -48,7 +48,8 @@ export class Supervisor extends Context.Service<Supervisor, {
   stop(address: string): Effect.Effect<void>
   /**
    * Whether another process has taken the actor over since it last ran here. It stays away until `actor` is called,
-   * which takes it back: who does that without a message for it starts a fight between the two.
+   * which takes it back: who does that without a message for it starts a fight between the two. Where there are leases, they
+   * alone say where an actor is, and this never does.
    */
   isElsewhere(address: string): boolean
   /** Since when an actor is parked, and why, if it is, in whichever process it was last. */
@@ -104,6 +105,13 @@ export class Supervisor extends Context.Service<Supervisor, {
         })
       )
 
+      /**
+       * Whether another process has what an actor lost: its stream, or all that this process had. Otherwise it was a claim of
+       * this process, given up and carried out late, and nobody else goes on with the actor.
+       */
+      const isTakenOver = (address: string, { stream }: StreamFenced) =>
+        stream === address ? Effect.map(ledger.isOwn(address), (isOwn) => !isOwn) : Effect.succeed(true)
+
       const supervise = Effect.fnUntraced(function*<S, C extends Tagged, E extends StoredEvent, A, R>(
         address: string,
         behaviour: Behaviour<S, C, E, A, R>,
@@ -122,18 +130,19 @@ export class Supervisor extends Context.Service<Supervisor, {
           const { cause } = exit
           const error = Option.getOrUndefined(Cause.findErrorOption(cause))
           const fenced = error instanceof StreamFenced ? error : undefined
-          yield* fenced === undefined
+          const takenOver = fenced !== undefined && (yield* isTakenOver(address, fenced)) ? fenced : undefined
+          yield* takenOver === undefined
             ? Effect.logError(`${address} failed`, cause)
-            : Effect.logWarning(`${address} is left to another process: ${fenced.message}`)
+            : Effect.logWarning(`${address} is left to another process: ${takenOver.message}`)
           // What is recorded of an actor is recorded in order.
           yield* Fiber.await(started)
           const verdict = yield* ledger.record(
-            fenced !== undefined ? { _tag: "ReportTakeOver", address, epoch: fenced.current } : {
+            takenOver !== undefined ? { _tag: "ReportTakeOver", address, epoch: takenOver.current } : {
               _tag: "ReportFailure",
               address,
               cause: Cause.pretty(cause),
               reason: reasonIn(cause),
-              outage: error instanceof EventLogError && error.refused !== true,
+              outage: fenced !== undefined || (error instanceof EventLogError && error.refused !== true),
               chance: yield* Random.next
             }
           )
@@ -234,7 +243,7 @@ export class Supervisor extends Context.Service<Supervisor, {
       return Supervisor.of({
         actor,
         stop,
-        isElsewhere: (address) => away.has(address),
+        isElsewhere: (address) => !isShared && away.has(address),
         parked: (address) =>
           Effect.andThen(
             ledger.known,

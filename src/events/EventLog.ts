@@ -108,7 +108,8 @@ export class EventLog extends Context.Service<EventLog, {
   /**
    * Takes streams over, whoever has them, and gives the epoch that begins with that in each. It answers when all
    * earlier appends to them have been committed or never will be, so what is read afterwards is what there is. With a
-   * fence, it takes them all or, if that is in another epoch, none.
+   * fence, it takes them all or, if that is in another epoch, none. Where it fails with an unknown outcome, it may still take
+   * them over later.
    */
   claim(
     streams: ReadonlyArray<string>,

@@ -13,7 +13,10 @@ export class VersionConflict extends Schema.TaggedError<VersionConflict>()("Vers
   }
 }
 
-/** Somebody else has claimed the stream since this append's owner did. Nothing was appended. */
+/**
+ * The stream has been claimed since this append's owner did: by somebody else, or by the owner itself, where a claim that it
+ * had given up came late. Nothing was appended.
+ */
 export class StreamFenced extends Schema.TaggedError<StreamFenced>()("StreamFenced", {
   stream: Schema.String,
   epoch: Schema.Number,

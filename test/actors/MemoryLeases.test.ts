@@ -9,7 +9,7 @@ import { layerActors, resume } from "../../src/actors/layer.ts"
 import { Leases } from "../../src/actors/Leases.ts"
 import * as MemoryLeases from "../../src/actors/MemoryLeases.ts"
 import { defaultPolicy } from "../../src/actors/Supervisor.ts"
-import { NodeName } from "../../src/actors/SupervisorActor.ts"
+import { NodeName, Supervisor } from "../../src/actors/SupervisorActor.ts"
 import * as FunctionDaemon from "../../src/daemon/FunctionDaemon.ts"
 import type { SpawnTask } from "../../src/daemon/Protocol.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
@@ -223,6 +223,41 @@ describe("Leases in memory", () => {
       assert.lengthOf(yield* Queue.clear(atA.tasks), 0)
       const tags = yield* Stream.runCollect(Stream.map(log.readAll(), ({ event }) => event._tag))
       assert.notInclude(tags, "ActorTakenOver")
+    })))
+
+  it.effect("let no late claim of who lost an owner come between", () =>
+    live(Effect.gen(function*() {
+      const table = MemoryLeases.makeTable()
+      const [a, b] = [yield* start(table, "a"), yield* start(table, "b")]
+      const log = yield* EventLog
+      yield* a.run(create)
+      yield* TestClock.adjust("10 seconds")
+      MemoryLeases.wayOf(table, "a").closeUnsafe()
+      MemoryLeases.kill(table, "a")
+      yield* TestClock.adjust("5 seconds")
+      yield* b.run(resume([{ directiveId, ownerId }]))
+      const before = yield* log.streamHead(stream)
+      assert.strictEqual(before.owner, "b")
+      const { fence } = a.leases
+      const refusal = yield* Effect.flip(log.claim([stream], "a", fence))
+      assert.deepInclude(refusal, { _tag: "StreamFenced", stream: fence!.stream, epoch: fence!.epoch })
+      assert.deepStrictEqual(yield* log.streamHead(stream), before)
+      assert.strictEqual((yield* b.run(ask({ _tag: "PauseDirective" }))).answer.status, "paused")
+    })))
+
+  it.effect("have an actor go on where its owner is, whoever has claimed its stream", () =>
+    live(Effect.gen(function*() {
+      const table = MemoryLeases.makeTable()
+      const a = yield* start(table, "a")
+      const log = yield* EventLog
+      yield* a.run(create)
+      yield* log.claim([stream], "somebody")
+      assert.strictEqual((yield* Effect.flip(a.run(ask({ _tag: "PauseDirective" }))))._tag, "ActorUnavailable")
+      yield* TestClock.adjust("2 seconds")
+      assert.notInclude(yield* a.run(Supervisor.use(({ running }) => running)), stream)
+      yield* a.run(Directives.use(({ reconcile }) => reconcile))
+      assert.include(yield* a.run(Supervisor.use(({ running }) => running)), stream)
+      assert.strictEqual((yield* a.run(ask({ _tag: "PauseDirective" }))).answer.status, "paused")
     })))
 
   it.effect("take nobody for dead because nobody could renew", () =>

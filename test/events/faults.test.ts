@@ -4,9 +4,9 @@
  */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Clock, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
-import { Supervisor } from "../../src/actors/SupervisorActor.ts"
+import { NodeName, Supervisor } from "../../src/actors/SupervisorActor.ts"
 import { EventLog, type EventLogError } from "../../src/events/EventLog.ts"
 import { layerActors } from "../../src/Makima.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
@@ -188,5 +188,48 @@ describe("An actor whose append is cut", () => {
       assert.deepStrictEqual((yield* ask("key")).answer, answer)
       const events = yield* Stream.runCollect(direct.read(`directive-${directiveId}`))
       assert.deepStrictEqual(events.map(({ event }) => event._tag), ["DirectiveCreated", "CommandAnswered"])
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+})
+
+describe("A claim that reaches the server long after it was given up", () => {
+  it.live("has the actor of the same process come back from the log by itself", () =>
+    Effect.gen(function*() {
+      const { direct, log, proxy } = yield* setUp
+      const arrive = yield* proxy.holdBack("marked")
+      assert.strictEqual(yield* outcomeOf(log.claim(["marked"], "one")), "unknown")
+
+      const supervisor = yield* Layer.build(Layer.fresh(Supervisor.layer)).pipe(
+        Effect.provideService(EventLog, direct),
+        Effect.provideService(NodeName, "one")
+      )
+      const remind = (at: number) =>
+        Supervisor.use((supervisor) => supervisor.actor("marked", notebook())).pipe(
+          Effect.flatMap((actor) => actor.ask({ _tag: "Remind", at })),
+          Effect.provide(supervisor)
+        )
+      yield* remind((yield* Clock.currentTimeMillis) + 500)
+      yield* arrive
+      assert.deepInclude(yield* direct.streamHead("marked"), { epoch: 2, owner: "one" })
+      const noted = yield* direct.subscribe({ after: 0 }).pipe(
+        Stream.filter((event) => event.stream === "marked" && textOf(event) === "reminded"),
+        Stream.runHead
+      )
+      assert.isTrue(Option.isSome(noted))
+      assert.deepInclude(yield* direct.streamHead("marked"), { epoch: 3, owner: "one" })
+    }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
+
+  it.live("is refused if its process has lost everything meanwhile", () =>
+    Effect.gen(function*() {
+      const { direct, log, proxy } = yield* setUp
+      const [epoch] = yield* log.claim(["node-one"], "one")
+      const arrive = yield* proxy.holdBack("marked")
+      const claim = log.claim(["marked"], "one", { stream: "node-one", epoch: epoch! })
+      assert.strictEqual(yield* outcomeOf(claim), "unknown")
+      yield* direct.claim(["node-one"], "two")
+      const [current] = yield* direct.claim(["marked"], "two")
+      yield* arrive
+      assert.deepInclude(yield* direct.streamHead("marked"), { epoch: 1, owner: "two" })
+      const append = { stream: "marked", expected: 0, epoch: current!, events: facts("there") }
+      assert.lengthOf(yield* direct.append([append], about), 1)
     }).pipe(Effect.scoped, Effect.provide(layerAdmin)))
 })

@@ -1,7 +1,8 @@
 /**
  * Stands between a client and PostgreSQL, and cuts the connection that carries a certain text at a certain moment: before
  * the server has it, while the server is at work on it, or when it is committed and the client has yet to hear so. It can
- * also have the server be away: refuse everybody, or say nothing more to anybody, which looks like a cable that is out.
+ * also hold back what a client has sent until long after that has given it up, and have the server be away: refuse everybody,
+ * or say nothing more to anybody, which looks like a cable that is out.
  */
 import { Deferred, Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -15,6 +16,13 @@ interface Cut {
   readonly text: string
   readonly moment: Moment
   readonly done: Deferred.Deferred<void>
+}
+
+/** What was sent and is still on its way, though whoever sent it is gone. */
+interface HeldBack {
+  readonly text: string
+  readonly sent: Deferred.Deferred<() => void>
+  readonly answered: Deferred.Deferred<void>
 }
 
 export interface Place {
@@ -33,13 +41,17 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
   const place: Place = { host: directory, port: server.port }
   const sockets = new Set<Socket>()
   let cut: Cut | undefined
+  let late: HeldBack | undefined
   let isSilent = false
 
   const carry = (client: Socket) => {
     const upstream = createConnection(socketOf(server))
     const both = [client, upstream]
     // Cut without a good-bye, as when a cable is pulled.
-    const sever = () => both.forEach((socket) => socket.destroy())
+    const sever = () => {
+      client.destroy()
+      if (held === undefined) upstream.destroy()
+    }
     for (const socket of both) {
       sockets.add(socket)
       if (isSilent) socket.pause()
@@ -49,11 +61,18 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
       })
     }
     let awaited: Cut | undefined
+    let held: HeldBack | undefined
     const finish = ({ done }: Cut) => {
       sever()
       Deferred.doneUnsafe(done, Effect.void)
     }
     client.on("data", (chunk) => {
+      if (late !== undefined && chunk.includes(late.text)) {
+        held = late
+        late = undefined
+        Deferred.doneUnsafe(held.sent, Effect.succeed(() => void upstream.write(chunk)))
+        return sever()
+      }
       const here = cut !== undefined && chunk.includes(cut.text) ? cut : undefined
       if (here === undefined) return upstream.write(chunk)
       cut = undefined
@@ -64,7 +83,10 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
       })
     })
     // The server answers once it has committed, so its answer is the moment after.
-    upstream.on("data", (chunk) => awaited === undefined ? client.write(chunk) : finish(awaited))
+    upstream.on("data", (chunk) => {
+      if (held !== undefined) return Deferred.doneUnsafe(held.answered, Effect.void)
+      return awaited === undefined ? client.write(chunk) : finish(awaited)
+    })
   }
 
   const listen = Effect.callback<ReturnType<typeof createServer>>((resume) => {
@@ -99,6 +121,20 @@ export const makeProxy = Effect.fnUntraced(function*(server: Place) {
     /** Takes connections, and says nothing on any of them, while something is done. What was said comes afterwards. */
     whileSilent: <A, E, R>(use: Effect.Effect<A, E, R>) =>
       Effect.acquireUseRelease(say(true), () => use, () => say(false)),
+    /**
+     * Cuts the client off the next connection that carries the text, before the server has it. The effect given has the
+     * server get it after all, and waits for its answer.
+     */
+    holdBack: (text: string) =>
+      Effect.gen(function*() {
+        const sent = yield* Deferred.make<() => void>()
+        const held: HeldBack = { text, sent, answered: yield* Deferred.make<void>() }
+        late = held
+        return Effect.flatMap(Deferred.await(held.sent), (arrive) => {
+          arrive()
+          return Deferred.await(held.answered)
+        })
+      }),
     /** Cuts the next connection that carries the text. The effect given waits until that has happened. */
     cut: (moment: Moment, text: string) =>
       Effect.map(Deferred.make<void>(), (done) => {

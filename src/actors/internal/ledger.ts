@@ -22,6 +22,8 @@ export interface Ledger {
   readonly resumed: (address: string) => void
   /** When actors come back that waited to be restarted when this process started. Whoever starts one takes it out. */
   readonly scheduled: Map<string, number>
+  /** Whether nobody has claimed an actor's stream since this process did. Tries for as long as the log does not work. */
+  readonly isOwn: (address: string) => Effect.Effect<boolean>
   /** Starts those of them that begin with `prefix` and whose streams nobody has claimed since. */
   readonly restartScheduled: (
     prefix: string,
@@ -105,23 +107,25 @@ export const open = Effect.fnUntraced(function*(
       if (answer._tag === "Resume" && "address" in command) parked.delete(command.address)
       return answer
     })
+  const isOwn = (address: string) =>
+    log.streamHead(address).pipe(
+      Effect.map(({ owner }) => owner === node),
+      Effect.tapError((error) => Effect.logWarning(`${address} cannot be restarted yet`, error)),
+      Effect.retry(untilTheLogWorks),
+      Effect.orDie
+    )
   const restartScheduled = Effect.fnUntraced(function*(
     prefix: string,
     start: (address: string) => Effect.Effect<unknown, ActorUnavailable>
   ) {
     yield* Deferred.await(known)
     for (const address of Array.from(scheduled.keys()).filter((address) => address.startsWith(prefix))) {
-      const isOwn = yield* log.streamHead(address).pipe(
-        Effect.map(({ owner }) => owner === node),
-        Effect.tapError((error) => Effect.logWarning(`${address} cannot be restarted yet`, error)),
-        Effect.retry(untilTheLogWorks),
-        Effect.orDie
-      )
-      if (!isOwn) scheduled.delete(address)
+      if (!(yield* isOwn(address))) scheduled.delete(address)
       else yield* start(address).pipe(Effect.catch((error) => Effect.logError(error.message)))
     }
   })
   return {
+    isOwn,
     restartScheduled,
     known: Deferred.await(known),
     parked: (address) => parked.get(address),
