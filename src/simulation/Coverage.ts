@@ -8,7 +8,7 @@ import type { Outcome } from "./Simulation.ts"
 /** Only `makima log remove` records it, which is not simulated. */
 const beyond: ReadonlySet<StoredEvent["_tag"]> = new Set(["DirectiveRemoved"])
 /** What only a bug leads to. */
-const unwanted: ReadonlySet<StoredEvent["_tag"]> = new Set(["ActorParked", "ActorResumed"])
+const unwanted: ReadonlySet<StoredEvent["_tag"]> = new Set(["ActorParked", "ActorResumed", "ActorTakenOver"])
 
 /** The changes of status that the specification has. */
 const transitions = {

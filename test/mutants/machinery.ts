@@ -129,6 +129,13 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     replace: "              yield* sleepUntil(verdict.at)\n              break\n"
   },
   {
+    name: "late-claim-taken-for-a-take-over",
+    wrong: "An actor is left to another process that its own process has shut out by a claim that came late.",
+    file: "src/actors/SupervisorActor.ts",
+    find: "Effect.map(ledger.isOwn(address), (isOwn) => !isOwn)",
+    replace: "Effect.succeed(true)"
+  },
+  {
     name: "stranger-not-refused",
     wrong: "A directive takes commands of an owner to whom it does not belong.",
     file: "src/actors/DirectiveActor.ts",

@@ -281,11 +281,16 @@ check(
 
 check(
   ownFaults,
-  (told) => told.append([{ _tag: "ActorFailed", address: "a", cause: "EventLogError: it is away", at: 0 }]),
+  (told) => {
+    told.append([{ _tag: "ActorFailed", address: "a", cause: "EventLogError: it is away", at: 0 }])
+    told.append([{ _tag: "ActorFailed", address: "a", cause: "StreamFenced: a has been taken over", at: 0 }])
+  },
   {
     "an actor that fails by itself": (told) =>
       told.append([{ _tag: "ActorFailed", address: "a", cause: "TypeError: x is not a function", at: 0 }]),
-    "an actor that is parked": (told) => told.append([{ _tag: "ActorParked", address: "a", at: 0, cause: "" }])
+    "an actor that is parked": (told) => told.append([{ _tag: "ActorParked", address: "a", at: 0, cause: "" }]),
+    "an actor that is left to nobody": (told) =>
+      told.append([{ _tag: "ActorTakenOver", address: "a", epoch: 2, until: 1_000 }])
   }
 )
 

@@ -240,7 +240,7 @@ export class Store {
         return this.#later(fibers, latency + chance.between(0, 2000), () => failAll("unknown", group))
       case "appendLate":
         this.#later(fibers, latency, () => failAll("unknown", group))
-        return void this.#time.after(latency + chance.spread(1, 10_000), commitAll)
+        return void this.#time.after(latency + chance.spread(1, 120_000), commitAll)
       case "appendSlow":
         latency = chance.spread(50, 20_000)
         break
@@ -340,7 +340,7 @@ const fateText = (kind: (typeof commitFates)[number], name: string, about: strin
     case "appendAnswerLost":
       return `${what} is committed, but the answer is lost`
     case "appendLate":
-      return `${what} is given up, but committed a moment later`
+      return `${what} is given up, but committed later`
     case "appendGone":
       return `${what} is lost, and nobody knows`
     case "appendSlow":
