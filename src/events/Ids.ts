@@ -5,7 +5,7 @@
  * thing, so that deciding the same command on the same history gives the same events, byte for byte.
  */
 import { Schema } from "effect"
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 
 const uuid = Schema.String.check(Schema.isUUID())
 
@@ -28,15 +28,18 @@ export type OwnerId = typeof OwnerId.Type
 /** RFC 9562 appendix C: the namespace of names that are DNS-like. Names here are ours, so any fixed one would do. */
 const namespace = Buffer.from("6ba7b8109dad11d180b400c04fd430c8", "hex")
 
-const hex = (bytes: Buffer): string =>
-  bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")
-
 /** The UUIDv5 (RFC 9562, section 5.5) of a name: the same name always gives the same id. */
 export const uuidV5 = (name: string): string => {
-  const bytes = createHash("sha1").update(namespace).update(name, "utf8").digest().subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x50
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return hex(bytes)
+  const digest = hash("sha1", Buffer.concat([namespace, Buffer.from(name)]))
+  // The version takes the place of the first four bits of its group, and the variant that of the first two.
+  const variant = "89ab"[Number.parseInt(digest[16]!, 16) & 3]
+  return [
+    digest.slice(0, 8),
+    digest.slice(8, 12),
+    `5${digest.slice(13, 16)}`,
+    `${variant}${digest.slice(17, 20)}`,
+    digest.slice(20, 32)
+  ].join("-")
 }
 
 /** The id of what the event at `version` of `stream` introduces. */

@@ -5,8 +5,7 @@ import { Clock, Effect, Fiber } from "effect"
 export const make = Effect.fnUntraced(function*(ring: Effect.Effect<void>) {
   const scope = yield* Effect.scope
   let armed: { readonly due: number; readonly fiber: Fiber.Fiber<void> } | undefined
-  return Effect.fnUntraced(function*(due: number | undefined) {
-    if (armed?.due === due) return
+  const set = Effect.fnUntraced(function*(due: number | undefined) {
     if (armed !== undefined) yield* Fiber.interrupt(armed.fiber)
     armed = undefined
     if (due === undefined) return
@@ -20,4 +19,6 @@ export const make = Effect.fnUntraced(function*(ring: Effect.Effect<void>) {
     )
     armed = { due, fiber }
   })
+  // After every batch, and hardly ever is there anything to do.
+  return (due: number | undefined): Effect.Effect<void> => armed?.due === due ? Effect.void : set(due)
 })

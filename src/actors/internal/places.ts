@@ -97,41 +97,45 @@ export const leavePlaces = (
   }
 }
 
-/** What an event means for the world outside the log. */
-export const carryOut = Effect.fnUntraced(function*(
+/** What an event means for the world outside the log. Most mean nothing, and then there is nothing to run. */
+export const carryOut = (
   daemons: Daemons["Service"],
   know: (taskId: TaskId, open: boolean) => void,
   state: Directive.State,
   event: DirectiveEvent,
   self: Self<DirectiveCommand>
-) {
+): Effect.Effect<void> => {
   switch (event._tag) {
     case "TaskCreated":
       know(event.taskId, true)
-      return
+      return Effect.void
     case "TaskHandedOver": {
-      const task = HashMap.getUnsafe(state.tasks, event.taskId)
-      if (yield* daemons.handOver(state.ownerId, event.daemonId, spawnTask(state.id!, task, event.handOver))) return
-      const reason = `daemon ${event.daemonId} could not be reached`
-      return yield* self.tell({ _tag: "FailHandOver", taskId: event.taskId, handOver: event.handOver, reason })
+      const { daemonId, handOver, taskId } = event
+      const task = HashMap.getUnsafe(state.tasks, taskId)
+      const reason = `daemon ${daemonId} could not be reached`
+      return Effect.flatMap(
+        daemons.handOver(state.ownerId, daemonId, spawnTask(state.id!, task, handOver)),
+        (isSent) => isSent ? Effect.void : self.tell({ _tag: "FailHandOver", taskId, handOver, reason })
+      )
     }
     case "InterruptRequested": {
       const current = currentHandOver(HashMap.getUnsafe(state.tasks, event.taskId))
-      if (current !== undefined) yield* daemons.interrupt(state.ownerId, current.daemonId, event.taskId)
-      return
+      return current === undefined
+        ? Effect.void
+        : Effect.asVoid(daemons.interrupt(state.ownerId, current.daemonId, event.taskId))
     }
     case "TaskFailed":
     case "TaskInterrupted":
       know(event.taskId, false)
-      return
+      return Effect.void
     case "TaskCompleted": {
       know(event.taskId, false)
       const newer = supersededBy(state, event)
-      if (newer === undefined) return
+      if (newer === undefined) return Effect.void
       const stop = { type: "interruptTask", taskId: event.taskId, graceful: false } as const
-      yield* daemons.send(state.ownerId, newer.daemonId, stop)
-      return
+      return Effect.asVoid(daemons.send(state.ownerId, newer.daemonId, stop))
     }
     default:
+      return Effect.void
   }
-})
+}

@@ -30,9 +30,9 @@ export const begin = (world: World): ReadonlyArray<LoggedEvent> => {
   const fibers = new UnhurriedFibers(world, "subscriber")
   const session = Effect.suspend(() =>
     world.store.log.subscribe({ after: seen.at(-1)?.position ?? 0 }).pipe(
-      Stream.runForEach((logged) =>
+      Stream.runForEachArray((logged) =>
         Effect.sync(() => {
-          seen.push(logged)
+          seen.push(...logged)
         })
       ),
       Effect.timeoutOption(chance.spread(1_000, 3_600_000))

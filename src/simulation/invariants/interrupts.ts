@@ -16,6 +16,7 @@ export const interrupts: Invariant = {
   name: "interrupts",
   says: "A daemon is told to stop what nobody wants of it.",
   make: ({ calmSince, daemons, ledger, now, profile, violated }) => {
+    const isCalm = isUndisturbed(profile)
     const endedAt = new Map<TaskId, number>()
     const since = new Map<string, number>()
 
@@ -37,7 +38,7 @@ export const interrupts: Invariant = {
         }
       },
       tick: () => {
-        const calm = isUndisturbed(profile) ? 0 : calmSince()
+        const calm = isCalm ? 0 : calmSince()
         const patience = calm === undefined ? longPatienceMillis : patienceMillis
         for (const daemon of daemons()) {
           for (const [taskId, { isInterrupted }] of daemon.running) {
