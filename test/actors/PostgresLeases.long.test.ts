@@ -10,6 +10,7 @@ import { Leases, LeaseTimes } from "../../src/actors/Leases.ts"
 import * as PostgresLeases from "../../src/actors/PostgresLeases.ts"
 import { OwnerId } from "../../src/events/Ids.ts"
 import { layerUnmigrated } from "../../src/postgres/Database.ts"
+import { eventually } from "../support/eventually.ts"
 import { openLog } from "../support/logs.ts"
 import { connection, freshDatabase, layerAdmin } from "../support/postgres.ts"
 import { makeProxy, type Place } from "../support/proxy.ts"
@@ -38,13 +39,6 @@ const join = Effect.fnUntraced(function*(database: string, node: string, place?:
 
 const live = (name: string, test: (database: string) => Effect.Effect<void, unknown, Scope.Scope | PgClient>) =>
   it.live(name, () => Effect.flatMap(freshDatabase, test).pipe(Effect.scoped, Effect.provide(layerAdmin)))
-
-const until = <E, R>(what: string, isSo: Effect.Effect<boolean, E, R>) =>
-  isSo.pipe(
-    Effect.delay(20),
-    Effect.repeat({ until: (so) => so }),
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`never: ${what}`)) })
-  )
 
 describe("Leases in PostgreSQL", () => {
   live("give each of many owners to one of those who want it at once", (database) =>
@@ -100,7 +94,7 @@ describe("Leases in PostgreSQL", () => {
         ], { at: 0 })
       yield* append(0)
       yield* proxy.whileRefusing(Effect.gen(function*() {
-        yield* until("b has ada", Effect.map(b.where(ada), (where) => where === "here"))
+        yield* eventually("b has ada", Effect.map(b.where(ada), (where) => where === "here"))
         assert.isFalse(a.isValid())
         assert.strictEqual((yield* Effect.flip(append(1)))._tag, "StreamFenced")
         assert.strictEqual((yield* Effect.flip(log.claim(["some"], "a", a.fence)))._tag, "StreamFenced")
@@ -140,7 +134,7 @@ describe("Leases in PostgreSQL", () => {
       const a = yield* join(database, "a", proxy.place)
       const b = yield* join(database, "b")
       yield* a.take([ada])
-      yield* proxy.whileSilent(until("b has ada", Effect.map(b.where(ada), (where) => where === "here")))
+      yield* proxy.whileSilent(eventually("b has ada", Effect.map(b.where(ada), (where) => where === "here")))
       assert.include(yield* a.lost, "another server has taken over")
       assert.isFalse(a.isValid())
     }))

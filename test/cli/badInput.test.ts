@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
-import { git, lines, makima, makimaHere, processes, repositoryIn, temporary } from "../support/cli.ts"
+import { lines, makima, makimaHere, processes, temporary } from "../support/cli.ts"
+import { git, repositoryIn } from "../support/repository.ts"
 
 const folder = temporary()
 

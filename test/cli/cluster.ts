@@ -3,8 +3,9 @@ import { assert } from "@effect/vitest"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
-import { agent, jsonLines, lines, repositoryIn, start, type Started, temporary, until } from "../support/cli.ts"
+import { agent, jsonLines, lines, start, type Started, temporary, until } from "../support/cli.ts"
 import { makeDatabase } from "../support/makimaDatabase.ts"
+import { repositoryIn } from "../support/repository.ts"
 import { newKey, serve, type Server, succeed } from "../support/servers.ts"
 
 /** Short, for a test, and long for a process that has not stood still. */

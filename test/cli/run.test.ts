@@ -3,20 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdirSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
-import {
-  agent,
-  directiveFile,
-  example,
-  git,
-  jsonLines,
-  lines,
-  makima,
-  patience,
-  repositoryIn,
-  step,
-  temporary
-} from "../support/cli.ts"
+import { agent, directiveFile, example, jsonLines, lines, makima, patience, step, temporary } from "../support/cli.ts"
 import { useDatabase } from "../support/makimaDatabase.ts"
+import { git, repositoryIn } from "../support/repository.ts"
 
 const database = useDatabase()
 

@@ -1,17 +1,8 @@
 /** How a run ends that does not go well: said in one place, with the reason, and with status 1. */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  agent,
-  directiveFile,
-  jsonLines,
-  lines,
-  makima,
-  patience,
-  repositoryIn,
-  step,
-  temporary
-} from "../support/cli.ts"
+import { agent, directiveFile, jsonLines, lines, makima, patience, step, temporary } from "../support/cli.ts"
 import { useDatabase } from "../support/makimaDatabase.ts"
+import { repositoryIn } from "../support/repository.ts"
 
 const database = useDatabase()
 

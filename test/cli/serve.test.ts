@@ -2,55 +2,30 @@
 import { assert, describe, it } from "@effect/vitest"
 import { join } from "node:path"
 import { beforeAll } from "vitest"
-import {
-  agent,
-  git,
-  jsonLines,
-  lines,
-  makimaHere,
-  patience,
-  repositoryIn,
-  start,
-  type Started,
-  temporary,
-  until
-} from "../support/cli.ts"
+import { agent, jsonLines, lines, makimaHere, patience, start, temporary, until } from "../support/cli.ts"
 import { useDatabase } from "../support/makimaDatabase.ts"
+import { git, repositoryIn } from "../support/repository.ts"
+import { clientOf, createDirective, newKey, portOf, serve, type Server, succeed } from "../support/servers.ts"
 
 const database = useDatabase()
 const folder = temporary()
 const unknown = "00000000-0000-4000-8000-000000000000"
 
-const serve = async (): Promise<Started & { readonly url: string }> => {
-  const server = start(["serve", "--port", "0", "--json"], { cwd: folder, env: database() })
-  const [, url] = await server.says(/"url":"([^"]+)"/, "stdout")
-  return { ...server, url: url! }
-}
-
-/** Runs a command of the client, and wants it to go well. */
-const succeed = async (env: Record<string, string>, ...args: ReadonlyArray<string>): Promise<string> => {
-  const { status, stderr, stdout } = await makimaHere(args, env)
-  assert.strictEqual(status, 0, `makima ${args.join(" ")}: ${stderr}`)
-  return stdout
-}
-
-const newKey = async (owner: string): Promise<string> =>
-  (await succeed(database(), "keys", "create", "test", "--owner", owner)).trim()
-
-let server: Started & { readonly url: string }
+let server: Server
 let alice: Record<string, string>
 let bob: Record<string, string>
 
+const startServer = () => serve({ cwd: folder, env: database() })
+
 beforeAll(async () => {
   repositoryIn(folder)
-  server = await serve()
-  const [first, second] = await Promise.all([newKey("alice"), newKey("bob")])
-  alice = { MAKIMA_API_URL: server.url, MAKIMA_API_KEY: first }
-  bob = { MAKIMA_API_URL: server.url, MAKIMA_API_KEY: second }
+  server = await startServer()
+  const [first, second] = await Promise.all([newKey(database(), "alice"), newKey(database(), "bob")])
+  alice = clientOf(server, first)
+  bob = clientOf(server, second)
 })
 
-const create = async (...args: ReadonlyArray<string>): Promise<string> =>
-  JSON.parse(await succeed(alice, "directive", "create", "Title", "--goal", "Goal", "--json", ...args)).directiveId
+const create = (...args: ReadonlyArray<string>) => createDirective(alice, ...args)
 
 describe("makima serve", { timeout: patience }, () => {
   it("has a directive done by a daemon, whose agent calls makima without flags", async () => {
@@ -125,7 +100,7 @@ describe("makima serve", { timeout: patience }, () => {
     server.kill("SIGTERM")
     const { stderr } = await server.ended
     assert.isBelow(performance.now() - before, 10_000, stderr)
-    server = await serve()
+    server = await startServer()
     alice = { ...alice, MAKIMA_API_URL: server.url }
     bob = { ...bob, MAKIMA_API_URL: server.url }
     const page = JSON.parse(await succeed(alice, "directive", "list", "--json", "--limit", "1"))
@@ -170,7 +145,7 @@ describe("makima serve", { timeout: patience }, () => {
     ["a key that is not there", ["keys", "revoke", "nothing"], () => database(), /there is no key nothing/]
   ])("answers %s with one line", async (_, args, env, says) => {
     const { status, stderr, stdout } = await makimaHere(
-      args.map((word) => word.replace("PORT", new URL(server.url).port)),
+      args.map((word) => word.replace("PORT", portOf(server))),
       env()
     )
     const complaint = lines(stderr).filter((line) => line.startsWith("makima: "))

@@ -8,19 +8,21 @@ import { beforeAll } from "vitest"
 import {
   agent,
   appears,
-  git,
   jsonLines,
   makima,
   makimaHere,
   patience,
   processes,
-  repositoryIn,
   start,
   type Started,
   step,
   temporary,
   until
 } from "../support/cli.ts"
+import { postmasterOf } from "../support/postmaster.ts"
+import { isRunning } from "../support/processes.ts"
+import { git, repositoryIn } from "../support/repository.ts"
+import { addSteps, clientOf, createDirective, newKey, serve, type Server, succeed } from "../support/servers.ts"
 
 const stopMillisMax = 10_000
 
@@ -29,25 +31,16 @@ beforeAll(() => {
   repositoryIn(folder)
 })
 
-interface Server extends Started {
+interface OwnServer extends Server {
   readonly data: string
-  readonly url: string
   readonly client: Record<string, string>
 }
 
-/** A server on a PostgreSQL of its own, and a key. */
-const serve = async (name: string): Promise<Server> => {
+/** A server on a PostgreSQL of its own, and a client of it. */
+const startServer = async (name: string): Promise<OwnServer> => {
   const data = join(folder, name)
-  const server = start(["serve", "--port", "0", "--json", "--data-dir", data])
-  const [, url] = await server.says(/"url":"([^"]+)"/, "stdout")
-  const { stdout } = await makima(["keys", "create", "test", "--owner", "alice", "--data-dir", data])
-  return { ...server, data, url: url!, client: { MAKIMA_API_URL: url!, MAKIMA_API_KEY: stdout.trim() } }
-}
-
-const create = async ({ client }: Server, ...args: ReadonlyArray<string>): Promise<string> => {
-  const created = await makimaHere(["directive", "create", "Title", "--goal", "Goal", "--json", ...args], client)
-  assert.strictEqual(created.status, 0, created.stderr)
-  return JSON.parse(created.stdout).directiveId
+  const server = await serve({ flags: ["--data-dir", data] })
+  return { ...server, data, client: clientOf(server, await newKey({ MAKIMA_DATA_DIR: data })) }
 }
 
 /** Stops it, and wants it gone in time and well. */
@@ -72,14 +65,14 @@ const sendHalf = (url: string, key: string) =>
 
 /** The processes of the PostgreSQL in a data directory: the first is the parent of the others. */
 const postgresOf = (data: string): ReadonlyArray<number> => {
-  const [postmaster = ""] = readFileSync(join(data, "postgres", "postmaster.pid"), "utf8").split("\n")
-  const children = spawnSync("ps", ["-o", "pid=", "--ppid", postmaster], { encoding: "utf8" }).stdout
-  return [Number(postmaster), ...children.split("\n").map(Number).filter((pid) => pid > 0)]
+  const postmaster = postmasterOf(data)!
+  const children = spawnSync("ps", ["-o", "pid=", "--ppid", String(postmaster)], { encoding: "utf8" }).stdout
+  return [postmaster, ...children.split("\n").map(Number).filter((pid) => pid > 0)]
 }
 
 describe("makima serve, when it is stopped", { timeout: patience }, () => {
   it("ends in time with clients that do not, tells daemons, and leaves agents running", async () => {
-    const server = await serve("clients")
+    const server = await startServer("clients")
     const pidFile = join(folder, "pid")
     const daemon = start([
       "daemon",
@@ -89,7 +82,7 @@ describe("makima serve, when it is stopped", { timeout: patience }, () => {
       join(folder, "worker")
     ], { env: server.client })
     await daemon.says(/Connected to/)
-    const id = await create(server, "--start", "--repository-url", join(folder, "repository"))
+    const id = await createDirective(server.client, "--start", "--repository-url", join(folder, "repository"))
     await until(() => existsSync(pidFile) && readFileSync(pidFile, "utf8").endsWith("\n"), (is) => is)
     const headers = { authorization: `Bearer ${server.client["MAKIMA_API_KEY"]}` }
     // One that follows and reads, one that does not read, and one that does not write.
@@ -113,16 +106,16 @@ describe("makima serve, when it is stopped", { timeout: patience }, () => {
     assert.strictEqual(await closed, 1001)
     assert.include(["ended", "broken"], await followed)
     const agentPid = Number(readFileSync(pidFile, "utf8"))
-    assert.isTrue(processes().some((line) => new RegExp(`^\\s*${agentPid} `).test(line)), "the agent runs on")
+    assert.isTrue(isRunning(agentPid), "the agent runs on")
     await daemon.says(/No connection to/)
     daemon.kill("SIGTERM")
     assert.strictEqual((await daemon.ended).status, 130)
-    assert.isFalse(processes().some((line) => new RegExp(`^\\s*${agentPid} `).test(line)), "the agent is gone")
+    assert.isFalse(isRunning(agentPid), "the agent is gone")
   })
 
   it("has every command in the log that it has answered", async () => {
-    const server = await serve("answered")
-    const id = await create(server)
+    const server = await startServer("answered")
+    const id = await createDirective(server.client)
     const acknowledged: Array<string> = []
     const writers = Array.from({ length: 8 }, async (_, writer) => {
       for (let i = 0;; i++) {
@@ -148,8 +141,8 @@ describe("makima serve, when it is stopped", { timeout: patience }, () => {
   })
 
   it("ends in time also when PostgreSQL says nothing", async () => {
-    const server = await serve("silent")
-    await create(server, "--start")
+    const server = await startServer("silent")
+    await createDirective(server.client, "--start")
     const frozen = postgresOf(server.data)
     for (const pid of frozen) process.kill(pid, "SIGSTOP")
     try {
@@ -165,7 +158,7 @@ describe("makima serve, when it is stopped", { timeout: patience }, () => {
 
 describe("makima daemon, when it is stopped", { timeout: patience }, () => {
   it("by Ctrl-C in its terminal while git is at work, reports the task interrupted and not failed", async () => {
-    const server = await serve("daemon")
+    const server = await startServer("daemon")
     // A git that takes its time over the first thing that goes to the origin.
     const bin = join(folder, "bin")
     mkdirSync(bin)
@@ -181,13 +174,9 @@ describe("makima daemon, when it is stopped", { timeout: patience }, () => {
       env: { ...server.client, PATH: `${bin}${delimiter}${process.env["PATH"]}` }
     })
     await daemon.says(/Connected to/)
-    const id = await create(server, "--repository-url", join(folder, "repository"))
-    const added = await makimaHere(
-      ["directive", "batch-add-steps", "--directive", id, "--json", JSON.stringify([step("Work")])],
-      server.client
-    )
-    assert.strictEqual(added.status, 0, added.stderr)
-    await makimaHere(["directive", "start", id], server.client)
+    const id = await createDirective(server.client, "--repository-url", join(folder, "repository"))
+    await addSteps(server.client, id, step("Work"))
+    await succeed(server.client, "directive", "start", id)
     await appears(busy)
     process.kill(-daemon.pid, "SIGINT")
     assert.strictEqual((await daemon.ended).status, 130)

@@ -11,19 +11,18 @@ import {
   agent,
   appears,
   directiveFile,
-  git,
   jsonLines,
   leftovers,
   lines,
   makima,
   patience,
   processes,
-  repositoryIn,
   start,
   type Started,
   step,
   temporary
 } from "../support/cli.ts"
+import { git, repositoryIn } from "../support/repository.ts"
 
 const folder = temporary()
 const data = join(folder, "data")

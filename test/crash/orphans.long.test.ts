@@ -17,10 +17,8 @@ import {
   agent,
   appears,
   directiveFile,
-  makimaHere,
   patience,
   processes,
-  repositoryIn,
   start,
   type Started,
   step,
@@ -29,6 +27,9 @@ import {
 } from "../support/cli.ts"
 import { useDatabase } from "../support/makimaDatabase.ts"
 import { layerAdmin } from "../support/postgres.ts"
+import { isRunning } from "../support/processes.ts"
+import { repositoryIn } from "../support/repository.ts"
+import { addSteps, clientOf, createDirective, newKey, portOf, serve, succeed } from "../support/servers.ts"
 import { locksIn, socketsOf, worktreesIn } from "./remains.ts"
 
 const database = useDatabase()
@@ -120,17 +121,9 @@ describe("Nothing is left", { timeout: patience }, () => {
   })
 
   it("of a server and a daemon, of which each is killed, and then stopped", async () => {
-    const serve = async (port = 0) => {
-      const server = start(["serve", "--port", String(port), "--node", "one", "--json"], {
-        cwd: folder,
-        env: database()
-      })
-      const [, url] = await server.says(/"url":"([^"]+)"/, "stdout")
-      return { ...server, url: url! }
-    }
-    const server = await serve()
-    const { stdout } = await makimaHere(["keys", "create", "test", "--owner", "alice"], database())
-    const client = { MAKIMA_API_URL: server.url, MAKIMA_API_KEY: stdout.trim() }
+    const startServer = (port = "0") => serve({ port, flags: ["--node", "one"], cwd: folder, env: database() })
+    const server = await startServer()
+    const client = clientOf(server, await newKey(database()))
     const [pidFile, go] = [join(folder, "work.agent"), join(folder, "go")]
     const script = `${waiting(pidFile).replace(/exec sleep 300$/, "")}until [ -e "${go}" ]; do sleep 0.05; done`
     const work = agent({ Work: script, complete: "true" })
@@ -141,24 +134,17 @@ describe("Nothing is left", { timeout: patience }, () => {
       })
     const first = daemon()
     await first.says(/Connected to/)
-    const created = await makimaHere(
-      ["directive", "create", "Title", "--goal", "Goal", "--json", "--repository-url", repository],
-      client
-    )
-    const id: string = JSON.parse(created.stdout).directiveId
-    await makimaHere(
-      ["directive", "batch-add-steps", "--directive", id, "--json", JSON.stringify([step("Work")])],
-      client
-    )
-    await makimaHere(["directive", "start", id], client)
+    const id = await createDirective(client, "--repository-url", repository)
+    await addSteps(client, id, step("Work"))
+    await succeed(client, "directive", "start", id)
     await appears(pidFile)
-    const agentPid = readFileSync(pidFile, "utf8").trim()
+    const agentPid = Number(readFileSync(pidFile, "utf8"))
 
     server.kill("SIGKILL")
     await server.ended
     await until(heldInDatabase, (held) => held.length === 0)
-    assert.isTrue(processes().some((line) => line.trim().startsWith(`${agentPid} `)), "the agent outlives the server")
-    const second = await serve(Number(new URL(server.url).port))
+    assert.isTrue(isRunning(agentPid), "the agent outlives the server")
+    const second = await startServer(portOf(server))
 
     first.kill("SIGKILL")
     await first.ended

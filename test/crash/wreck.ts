@@ -6,14 +6,17 @@
  * would be had nothing happened, each task's agent has to have been started once, and nothing may be left.
  */
 import { Schema } from "effect"
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { chmodSync, cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
-import { tmpdir } from "node:os"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
-import { locksIn, processesOf, socketsOf, worktreesIn } from "./remains.ts"
+import { environment } from "../support/environment.ts"
+import { freePort } from "../support/freePort.ts"
+import { processesOf } from "../support/processes.ts"
+import { repositoryIn } from "../support/repository.ts"
+import { makeFolder, removeFolder } from "../support/temporary.ts"
+import { locksIn, socketsOf, worktreesIn } from "./remains.ts"
 
 const checkout = resolve(import.meta.dirname, "../..")
 const main = join(checkout, "src/main.ts")
@@ -51,25 +54,14 @@ interface Process {
 
 const endMillisMax = 120_000
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
-
 /** Throws with what is wrong. The folder of a run that went wrong stays. */
 export const wreck = async ({ kills, killWithinMillis, seed }: Options): Promise<Report> => {
   const random = randomOf(seed)
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "makima-wreck-")))
-  chmodSync(folder, 0o755)
+  const folder = makeFolder()
   const mark = `MAKIMA_WRECK=${randomUUID()}`
   const env = {
-    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(MAKIMA|GIT|HELLO)_/.test(name))),
+    ...environment,
     ...Object.fromEntries([mark.split("=")]),
-    GIT_CONFIG_GLOBAL: "/dev/null",
-    GIT_CONFIG_SYSTEM: "/dev/null",
     HELLO_PAUSE_MS: "200"
   }
   const running = new Set<Process>()
@@ -122,7 +114,7 @@ export const wreck = async ({ kills, killWithinMillis, seed }: Options): Promise
   const logs: Array<() => string> = []
   let succeeded = false
   try {
-    const repository = repositoryIn(folder)
+    const repository = repositoryIn(folder, { files: join(example, "repository") })
     const key = (await finish(["keys", "create", "wreck", "--owner", "ada", "--data-dir", data])).trim()
     const ask = asker(url, key)
 
@@ -207,25 +199,8 @@ export const wreck = async ({ kills, killWithinMillis, seed }: Options): Promise
   } finally {
     for (const process of running) process.kill("SIGTERM")
     await Promise.all([...running].map(({ ended }) => ended))
-    if (succeeded) rmSync(folder, { recursive: true, force: true })
+    if (succeeded) removeFolder(folder)
   }
-}
-
-/** The example's repository, with an origin to push to. */
-const repositoryIn = (folder: string): string => {
-  const repository = join(folder, "repository")
-  cpSync(join(example, "repository"), repository, { recursive: true })
-  const git = (...args: ReadonlyArray<string>) =>
-    execFileSync("git", ["-c", "user.name=Test", "-c", "user.email=test@example.invalid", ...args], {
-      cwd: repository,
-      stdio: "ignore"
-    })
-  git("init", "--quiet", "--initial-branch", "main")
-  git("add", "--all")
-  git("commit", "--quiet", "--message", "Start")
-  git("clone", "--quiet", "--bare", ".", join(folder, "origin.git"))
-  git("remote", "add", "origin", join(folder, "origin.git"))
-  return repository
 }
 
 // What is looked at of the answers.

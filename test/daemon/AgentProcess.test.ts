@@ -6,7 +6,9 @@ import { writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as AgentProcess from "../../src/daemon/AgentProcess.ts"
-import { eventually, isRunning, temporaryDirectory, written } from "./localSupport.ts"
+import { eventually } from "../support/eventually.ts"
+import { isRunning } from "../support/processes.ts"
+import { temporaryDirectory, written } from "./localSupport.ts"
 
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 const path = process.env["PATH"] ?? ""

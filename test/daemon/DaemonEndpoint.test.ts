@@ -8,6 +8,7 @@ import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import * as ControlledLog from "../support/controlledLog.ts"
 import { directiveId, ownerId, unknownTask } from "../support/directive.ts"
+import { eventually } from "../support/eventually.ts"
 import {
   complete,
   connect,
@@ -24,7 +25,6 @@ import {
   shortHeartbeat,
   status
 } from "./endpointSupport.ts"
-import { eventually } from "./localSupport.ts"
 
 const stream = Directive.streamOf(directiveId)
 

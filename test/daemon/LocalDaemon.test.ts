@@ -3,6 +3,8 @@ import { Effect, Fiber, Queue } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as BranchName from "../../src/daemon/BranchName.ts"
+import { eventually } from "../support/eventually.ts"
+import { isRunning } from "../support/processes.ts"
 import {
   directiveId,
   failed,
@@ -18,7 +20,7 @@ import {
   starting,
   succeeded
 } from "./fakeServer.ts"
-import { eventually, isRunning, sh, taskId, written } from "./localSupport.ts"
+import { sh, taskId, written } from "./localSupport.ts"
 
 describe("LocalDaemon", () => {
   live("introduces itself, then says which tasks it has", () =>

@@ -20,9 +20,11 @@ import { EventLog } from "../../src/events/EventLog.ts"
 import { makeCable } from "../support/cable.ts"
 import * as ControlledLog from "../support/controlledLog.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
+import { eventually } from "../support/eventually.ts"
+import { isRunning } from "../support/processes.ts"
 import { connectSession } from "../support/sessionDaemon.ts"
 import { connect, create, type InServer, layerServer, portOf, resume, status } from "./endpointSupport.ts"
-import { eventually, isRunning, startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
+import { startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
 
 const stream = Directive.streamOf(directiveId)
 const tagsOf = (stream: string) =>

@@ -5,7 +5,9 @@ import { Effect, Fiber } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { git } from "../../src/daemon/internal/git.ts"
-import { eventually, isRunning, makeRepository, temporaryDirectory, written } from "./localSupport.ts"
+import { eventually } from "../support/eventually.ts"
+import { isRunning } from "../support/processes.ts"
+import { makeRepository, temporaryDirectory, written } from "./localSupport.ts"
 
 const project = join(import.meta.dirname, "../..")
 

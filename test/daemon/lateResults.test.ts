@@ -11,16 +11,10 @@ import { EventLog } from "../../src/events/EventLog.ts"
 import { makeCable } from "../support/cable.ts"
 import * as ControlledLog from "../support/controlledLog.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
+import { eventually } from "../support/eventually.ts"
+import { isRunning } from "../support/processes.ts"
 import { layerServer, portOf } from "./endpointSupport.ts"
-import {
-  eventually,
-  isRunning,
-  makeRepository,
-  sh,
-  startLocalDaemon,
-  temporaryDirectory,
-  written
-} from "./localSupport.ts"
+import { makeRepository, sh, startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
 
 const stream = Directive.streamOf(directiveId)
 const events = Effect.flatMap(EventLog, (log) => Stream.runCollect(Stream.map(log.read(stream), ({ event }) => event)))

