@@ -1,94 +1,37 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
   writeFileSync
 } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { BundledPostgres } from "../../src/postgres/BundledPostgres.ts"
-import { layerBundled, layerUnmigrated } from "../../src/postgres/Database.ts"
-
-/** An empty directory, gone with the scope. */
-const temporaryDirectory = Effect.acquireRelease(
-  Effect.sync(() => {
-    const directory = mkdtempSync(join(tmpdir(), "makima-postgres-test-"))
-    // Where the tests run as root, PostgreSQL runs as somebody else.
-    chmodSync(directory, 0o755)
-    return directory
-  }),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-)
-
-/** The same with data in it: one made for all, because making takes half a second. */
-const preparedDirectory = Effect.tap(
+import { layerBundled } from "../../src/postgres/Database.ts"
+import {
+  assertStopped,
+  end,
+  isAlive,
+  joinFromElsewhere,
+  postmaster,
+  query,
   temporaryDirectory,
-  (directory) => Effect.sync(() => execFileSync("cp", ["-a", join(prepared, "postgres"), directory]))
-)
+  use,
+  usePreparedDirectories
+} from "./users.ts"
 
-const prepared = mkdtempSync(join(tmpdir(), "makima-postgres-test-"))
-chmodSync(prepared, 0o755)
-beforeAll(() => Effect.runPromise(Effect.scoped(use(prepared))))
-afterAll(() => rmSync(prepared, { recursive: true, force: true }))
-
-/** One more user of the server, until its scope closes. */
-const use = (directory: string) =>
-  Effect.map(Layer.build(Layer.fresh(BundledPostgres.layer(directory))), Context.get(BundledPostgres))
-
-const query = (settings: BundledPostgres["Service"], sql: string) =>
-  Effect.provide(
-    Effect.flatMap(PgClient, (client) => client.unsafe<{ readonly value: unknown }>(sql)),
-    Layer.fresh(layerUnmigrated(settings))
-  ).pipe(Effect.map((rows) => rows[0]?.value))
-
-const postmaster = (directory: string) =>
-  Number(readFileSync(join(directory, "postgres", "postmaster.pid"), "utf8").split("\n")[0])
-
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
-
-const assertStopped = (directory: string, host: string, pid: number) => {
-  assert.isFalse(existsSync(join(directory, "postgres", "postmaster.pid")))
-  assert.isFalse(existsSync(host))
-  assert.isFalse(isAlive(pid))
-}
-
-/** A user in a process of its own, once it has the server. */
-const joinFromElsewhere = (directory: string) =>
-  Effect.callback<ChildProcess>((resume) => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, "../support/postgresUser.ts"), directory], {
-      stdio: ["pipe", "pipe", "inherit"]
-    })
-    child.stdout.once("data", () => resume(Effect.succeed(child)))
-    return Effect.sync(() => child.kill("SIGKILL"))
-  })
-
-const end = (child: ChildProcess, how: "leave" | "die") =>
-  Effect.callback<void>((resume) => {
-    child.once("exit", () => resume(Effect.void))
-    if (how === "leave") child.stdin?.end()
-    else child.kill("SIGKILL")
-  })
+const preparedDirectory = usePreparedDirectories()
 
 describe("BundledPostgres", () => {
   it.live("starts on a socket only, as UTF-8 without a locale, and waits for the disk", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const { host, pid } = yield* Effect.scoped(Effect.gen(function*() {
+      const { host } = yield* Effect.scoped(Effect.gen(function*() {
         const settings = yield* use(directory)
         const show = (name: string) => query(settings, `SELECT current_setting('${name}') AS value`)
         assert.strictEqual(yield* show("listen_addresses"), "")
@@ -99,9 +42,9 @@ describe("BundledPostgres", () => {
           yield* query(settings, "SELECT datcollate AS value FROM pg_database WHERE datname = 'postgres'"),
           "C"
         )
-        return { host: settings.host, pid: postmaster(directory) }
+        return settings
       }))
-      assertStopped(directory, host, pid)
+      assertStopped(directory, host)
     }).pipe(Effect.scoped))
 
   it.live("is joined by those who come later, and stopped by the last who leaves", () =>
@@ -116,7 +59,7 @@ describe("BundledPostgres", () => {
       assert.strictEqual(postmaster(directory), pid)
       assert.strictEqual(yield* query(first, "SELECT 1 AS value"), 1)
       yield* Scope.close(scopes[1], Exit.void)
-      assertStopped(directory, first.host, pid)
+      assertStopped(directory, first.host)
     }).pipe(Effect.scoped))
 
   it.live("is started once by several at once on an empty directory, and stopped when all leave at once", () =>
@@ -126,12 +69,11 @@ describe("BundledPostgres", () => {
       const joined = yield* Effect.forEach(scopes, (scope) => Scope.provide(use(directory), scope), {
         concurrency: "unbounded"
       })
-      const pid = postmaster(directory)
       for (const settings of joined) assert.strictEqual(yield* query(settings, "SELECT 1 AS value"), 1)
       // Whoever lost the race to make the data has thrown its own away.
       assert.deepStrictEqual(readdirSync(directory), ["postgres"])
       yield* Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { concurrency: "unbounded" })
-      assertStopped(directory, joined[0]!.host, pid)
+      assertStopped(directory, joined[0]!.host)
     }).pipe(Effect.scoped))
 
   it.live("keeps what was written", () =>
@@ -157,35 +99,21 @@ describe("BundledPostgres", () => {
       // Also for whoever comes now.
       yield* Effect.scoped(use(directory))
       yield* Scope.close(scope, Exit.void)
-      assertStopped(directory, settings.host, pid)
+      assertStopped(directory, settings.host)
     }).pipe(Effect.scoped))
 
   it.live("is started again where a killed one left its files", () =>
     Effect.gen(function*() {
       const directory = yield* preparedDirectory
-      const child = yield* joinFromElsewhere(directory)
+      const { child } = yield* joinFromElsewhere(directory)
       const killed = postmaster(directory)
-      yield* end(child, "die")
+      child.kill("SIGKILL")
       process.kill(killed, "SIGKILL")
       yield* Effect.scoped(Effect.gen(function*() {
         const settings = yield* use(directory)
         assert.strictEqual(yield* query(settings, "SELECT 1 AS value"), 1)
         assert.notStrictEqual(postmaster(directory), killed)
       }))
-    }).pipe(Effect.scoped))
-
-  it.live("outlives a user that is killed, and is stopped by the next", () =>
-    Effect.gen(function*() {
-      const directory = yield* preparedDirectory
-      const child = yield* joinFromElsewhere(directory)
-      const pid = postmaster(directory)
-      yield* end(child, "die")
-      assert.isTrue(isAlive(pid))
-      const { host } = yield* Effect.scoped(
-        Effect.tap(use(directory), () => Effect.sync(() => assert.strictEqual(postmaster(directory), pid)))
-      )
-      assert.isFalse(existsSync(join(directory, "postgres", "postmaster.pid")))
-      assert.isFalse(existsSync(host))
     }).pipe(Effect.scoped))
 
   it.live("is shared by processes that start at once", () =>
@@ -195,9 +123,9 @@ describe("BundledPostgres", () => {
         concurrency: "unbounded"
       })
       const pid = postmaster(directory)
-      yield* end(children[0]!, "leave")
+      yield* end(children[0]!.child, "leave")
       assert.isTrue(isAlive(pid))
-      yield* Effect.forEach(children.slice(1), (child) => end(child, "leave"), { concurrency: "unbounded" })
+      yield* Effect.forEach(children.slice(1), ({ child }) => end(child, "leave"), { concurrency: "unbounded" })
       assert.isFalse(existsSync(join(directory, "postgres", "postmaster.pid")))
     }).pipe(Effect.scoped))
 

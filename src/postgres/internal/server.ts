@@ -1,6 +1,6 @@
 /** One server process: where its socket is, starting it, and stopping it. Who may do so is not decided here. */
 import { Effect } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { createHash } from "node:crypto"
 import {
   chmodSync,
@@ -19,6 +19,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { canEnter } from "./account.ts"
 import type { Cluster } from "./cluster.ts"
+import { type Guard, spawnAnnounced } from "./guard.ts"
 
 /** A server that this process started. Its log before `logStart` is from others. */
 export interface Child {
@@ -37,11 +38,23 @@ export const logFile = (data: string): string => join(data, "server.log")
 
 /** What the running server wrote about itself: its process id and the directory of its socket. */
 const readPidFile = (data: string) => {
-  const file = join(data, "postmaster.pid")
-  if (!existsSync(file)) return undefined
-  const [pid, , , , socketDirectory] = readFileSync(file, "utf8").split("\n")
-  return { pid: Number(pid), socketDirectory }
+  const [pid, , , , socketDirectory] = readIfThere(join(data, "postmaster.pid")).split("\n")
+  // It is there before anything is in it.
+  return pid === undefined || pid === "" ? undefined : { pid: Number(pid), socketDirectory }
 }
+
+/** Files of others come and go between any two looks. */
+const readIfThere = (file: string): string => {
+  try {
+    return readFileSync(file, "utf8")
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ESRCH")) return ""
+    throw cause
+  }
+}
+
+/** Of the running server, or of one that was killed. */
+export const processId = (data: string): number | undefined => readPidFile(data)?.pid
 
 /** The same for every process that uses the same data, whatever their TMPDIR, as long as a server runs. */
 export const socketDirectory = ({ account, data }: Cluster): string => {
@@ -64,7 +77,7 @@ const makeSocketDirectory = (directory: string, { account }: Cluster): void => {
   chmodSync(directory, 0o700)
 }
 
-export const start = (cluster: Cluster, socketDirectory: string): Child => {
+export const start = (cluster: Cluster, socketDirectory: string, guard: Guard): Child => {
   const { account, data, native } = cluster
   makeSocketDirectory(socketDirectory, cluster)
   const log = openSync(logFile(data), "a", 0o600)
@@ -78,18 +91,9 @@ export const start = (cluster: Cluster, socketDirectory: string): Child => {
       max_connections: "200",
       log_checkpoints: "off"
     }
-    const child = spawn(
-      join(native, "bin", "postgres"),
-      ["-D", data, "-p", `${port}`, ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
-      {
-        ...account,
-        cwd: "/",
-        env: { LC_ALL: "C", PATH: process.env["PATH"] },
-        // A group of its own: Ctrl-C in a terminal is for us, and we stop it when all its users are done.
-        detached: true,
-        stdio: ["ignore", log, log]
-      }
-    )
+    const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+    const command = [join(native, "bin", "postgres"), "-D", data, "-p", `${port}`, ...options]
+    const child = spawnAnnounced(command, guard, account, ["ignore", log, log])
     let failure: Error | undefined
     child.on("error", (error) => failure = error)
     child.unref()
@@ -117,27 +121,30 @@ export const logTail = (data: string, from = 0): string =>
 export const stop = Effect.fnUntraced(function*(cluster: Cluster) {
   const running = readPidFile(cluster.data)
   if (running === undefined) return
-  signal(running.pid, "SIGINT")
   // It takes its pid file away at its very end, after it has written everything.
-  yield* until(() => readPidFile(cluster.data)?.pid !== running.pid)
-  // A moment later its process is gone too; it may stay for longer where nobody reaps orphans.
-  yield* Effect.timeoutOption(until(() => !signal(running.pid, 0)), "500 millis")
+  const hasStopped = until(() => readPidFile(cluster.data)?.pid !== running.pid)
+  signal(running.pid, "SIGINT")
+  yield* Effect.timeoutOrElse(hasStopped, {
+    duration: stopMillisMax,
+    // One of its processes does not listen. The next start makes up for what this one does not write.
+    orElse: () => {
+      signal(running.pid, "SIGQUIT")
+      return hasStopped
+    }
+  })
+  // A moment later its process is gone too.
+  yield* Effect.timeoutOption(until(() => !isAlive(running.pid)), "500 millis")
   yield* Effect.sync(() => {
     if (running.socketDirectory !== undefined) removeIfEmpty(running.socketDirectory)
   })
 })
 
-/** Stops a server that nobody can have joined, because it has not said that it is ready. */
-export const abort = Effect.fnUntraced(function*(child: Child) {
-  if (child.process.pid === undefined) return
-  signal(child.process.pid, "SIGINT")
-  yield* until(() => !isRunning(child))
-})
+const stopMillisMax = 10_000
 
 const pollMillis = 10
 export const pause = Effect.sleep(pollMillis)
 
-const until = Effect.fnUntraced(function*(condition: () => boolean) {
+export const until = Effect.fnUntraced(function*(condition: () => boolean) {
   while (!condition()) yield* pause
 })
 
@@ -149,6 +156,12 @@ const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
     return false
   }
 }
+
+/** Whether it runs: what has ended stays for as long as its parent does not notice, in some containers for ever. */
+export const isAlive = (pid: number | undefined): boolean => pid !== undefined && signal(pid, 0) && !isZombie(pid)
+
+/** Only Linux says so, and only there it may be for long. */
+const isZombie = (pid: number): boolean => /^State:\s+Z/m.test(readIfThere(`/proc/${pid}/status`))
 
 /** Of a socket's directory, when its server is gone. */
 export const removeIfEmpty = (directory: string): void => {
