@@ -139,7 +139,12 @@ const directives = HttpApiGroup.make("directives").add(
     // With `Accept: text/event-stream`, server-sent events with positions as ids; clients say where they left off.
     headers: { "last-event-id": Schema.optionalKey(Schema.Natural) },
     success: HttpApiSchema.StreamNdjson({ schema: EventLine, maxElementBytes: lineBytesMax })
-  }),
+  }).annotate(
+    OpenApi.Description,
+    "With follow, the answer goes on until the client leaves or the server stops. Then it ends as what is whole: the events in " +
+      "it are all there were. An answer that breaks off is not whole. Either way a client asks again, from the position after " +
+      "the last one it has, as event sources do by themselves with Last-Event-ID."
+  ),
   HttpApiEndpoint.get("why", "/directives/:id/why", { params: directive, success: Why })
 )
 
@@ -169,7 +174,12 @@ const tasks = HttpApiGroup.make("tasks").add(
     params: task,
     query: { ...follow, ...after },
     success: HttpApiSchema.StreamUint8Array({ contentType: "text/plain; charset=utf-8" })
-  }),
+  }).annotate(
+    OpenApi.Description,
+    "With follow, the answer goes on until the task ends or the server stops, and ends as what is whole. An answer that breaks " +
+      "off is not whole. A client whose task has not ended by then asks again; output is kept by the server for as long as " +
+      "that runs."
+  ),
   HttpApiEndpoint.post("interrupt", "/tasks/:id/interrupt", { params: task, headers, success: CommandAnswer })
 )
 

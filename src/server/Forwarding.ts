@@ -17,6 +17,7 @@ import {
 import { Leases, type LeasesService, LeaseTimes } from "../actors/Leases.ts"
 import type { OwnerId } from "../events/Ids.ts"
 import { errorResponse } from "./internal/problems.ts"
+import { untilStop } from "./internal/stopping.ts"
 
 /** Says that a request was passed on once already. */
 export const forwardedHeader = "makima-forwarded"
@@ -63,6 +64,10 @@ export class Forwarding extends Context.Service<Forwarding, {
 const isForItsServer = (request: HttpServerRequest.HttpServerRequest): boolean =>
   (request.method !== "GET" && request.method !== "HEAD") ||
   /^[^?]*\/tasks\/[^/?]+\/output(\?|$)/.test(targetOf(request))
+
+/** What is followed has no end of its own for which a server that stops would have to wait. */
+const goesOn = (request: HttpServerRequest.HttpServerRequest): boolean =>
+  request.method === "GET" && /[?&]follow=true(&|$)/.test(targetOf(request))
 
 /** Path and query. Whoever asks may name a host before them, and does not get to choose one that way. */
 const targetOf = ({ originalUrl }: HttpServerRequest.HttpServerRequest): string =>
@@ -116,13 +121,18 @@ const pass = (
       })
       : passedOn
   ).pipe(
-    Effect.map(({ headers, status, stream }) =>
-      HttpServerResponse.stream(Stream.interruptWhen(stream, gone), {
+    Effect.map(({ headers, status, stream }) => {
+      // What was passed on until then must not look whole.
+      const whole = Stream.interruptWhen(
+        stream,
+        Effect.andThen(gone, Effect.fail("the server that has this owner is gone"))
+      )
+      return HttpServerResponse.stream(goesOn(request) ? untilStop(whole) : whole, {
         status,
         headers: Headers.removeMany(headers, ofConnections),
         contentType: headers["content-type"]
       })
-    ),
+    }),
     Effect.catch((error) =>
       Effect.as(
         Effect.logWarning(`${request.method} ${targetOf(request)} could not be passed on to ${url}`, error),

@@ -1,10 +1,10 @@
 /**
  * The HTTP server: the API of `Api.ts`, its documentation at `/docs`, and whatever routes others bring along.
  *
- * Closing it lets requests that are under way end, for a second; those that follow something end then.
+ * Closing it ends what goes on for as long as somebody listens, and lets other requests that are under way end, for a second.
  */
 import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { createServer } from "node:http"
@@ -13,6 +13,7 @@ import { Forwarding } from "./Forwarding.ts"
 import { layerAuthorization } from "./internal/authorization.ts"
 import { layerHandlers } from "./internal/handlers.ts"
 import { layerFallback, layerProblems } from "./internal/problems.ts"
+import { Stopping } from "./internal/stopping.ts"
 import { RateLimit } from "./RateLimit.ts"
 
 export interface Address {
@@ -39,10 +40,17 @@ const pathSegmentCharsMax = 2_000
 
 /** Serves `routes` and more of them, such as that of the daemons, at an address. */
 export const layer = <E, R>({ host, port }: Address, more: Layer.Layer<never, E, R>) =>
-  HttpRouter.serve(Layer.mergeAll(routes, more), {
-    disableListenLog: true,
-    disableLogger: true,
-    routerConfig: { maxParamLength: pathSegmentCharsMax }
+  Layer.suspend(() => {
+    const stopping = Deferred.makeUnsafe<void>()
+    // On top of what is served, so that it comes first: the server waits for answers to end, and does not end them.
+    return Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(stopping, undefined))).pipe(
+      Layer.provideMerge(HttpRouter.serve(Layer.mergeAll(routes, more), {
+        disableListenLog: true,
+        disableLogger: true,
+        routerConfig: { maxParamLength: pathSegmentCharsMax }
+      })),
+      Layer.provide(Layer.succeed(Stopping, Deferred.await(stopping)))
+    )
   }).pipe(
     Layer.provide(NodeCrypto.layerSecureRandom),
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: closeMillisMax }))

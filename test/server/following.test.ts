@@ -1,27 +1,33 @@
 import { assert, layer } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Queue, Scope, Stream } from "effect"
-import { request } from "node:http"
+import { Context, Effect, Exit, Layer, PubSub, Queue, Scope, Stream } from "effect"
 import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
-import { EventLog } from "../../src/events/EventLog.ts"
+import { EventLog, EventLogError } from "../../src/events/EventLog.ts"
 import { TaskId } from "../../src/events/Ids.ts"
 import * as HttpServer from "../../src/server/HttpServer.ts"
 import { connectDaemon } from "../support/fakeDaemon.ts"
-import { alice, ask, Keys, layerRuntime, newDirective, tell } from "./server.ts"
+import { open, runningTask } from "./goingOn.ts"
+import { alice, ask, layerRuntime, newDirective, tell } from "./server.ts"
 
 /** What became of the log's subscriptions that the server made. */
 class Subscriptions extends Context.Service<Subscriptions, Queue.Queue<"opened" | "closed">>()("test/Subscriptions") {}
+
+/** Has all subscriptions fail that there are. */
+class Breakage extends Context.Service<Breakage, PubSub.PubSub<EventLogError>>()("test/Breakage") {}
 
 const layerWatchedLog = Layer.effect(
   EventLog,
   Effect.gen(function*() {
     const log = yield* EventLog
     const seen = yield* Subscriptions
+    const breakage = yield* Breakage
     return EventLog.of({
       ...log,
       subscribe: (options) =>
-        Stream.unwrap(Effect.as(Queue.offer(seen, "opened"), log.subscribe(options))).pipe(
-          Stream.ensuring(Queue.offer(seen, "closed"))
-        )
+        Stream.unwrap(Effect.gen(function*() {
+          const broken = yield* PubSub.subscribe(breakage)
+          yield* Queue.offer(seen, "opened")
+          return Stream.interruptWhen(log.subscribe(options), Effect.flatMap(PubSub.take(broken), Effect.fail))
+        })).pipe(Stream.ensuring(Queue.offer(seen, "closed")))
     })
   })
 )
@@ -31,37 +37,9 @@ const address = { host: "127.0.0.1", port: 0 }
 const layerServer = HttpServer.layer(address, Layer.empty).pipe(
   Layer.provide(layerWatchedLog),
   Layer.provideMerge(layerRuntime),
-  Layer.provideMerge(Layer.effect(Subscriptions, Queue.unbounded<"opened" | "closed">()))
+  Layer.provideMerge(Layer.effect(Subscriptions, Queue.unbounded<"opened" | "closed">())),
+  Layer.provideMerge(Layer.effect(Breakage, PubSub.unbounded<EventLogError>()))
 )
-
-/** Opens an answer that goes on, and gives its lines as they come. Closing the scope hangs up. */
-const open = Effect.fnUntraced(function*(path: string, headers: Readonly<Record<string, string>> = {}) {
-  const keys = yield* Keys
-  const url = yield* HttpServer.url
-  const lines = yield* Queue.unbounded<string>()
-  const ended = yield* Deferred.make<void>()
-  const message = yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const sent = request(url + path, { headers: { authorization: `Bearer ${keys.alice}`, ...headers } })
-      sent.on("response", (response) => {
-        let rest = ""
-        response.setEncoding("utf8")
-        response.on("data", (text: string) => {
-          const parts = (rest + text).split("\n")
-          rest = parts.pop() ?? ""
-          for (const part of parts) Queue.offerUnsafe(lines, part)
-        })
-        response.on("error", () => {})
-        response.on("close", () => Deferred.doneUnsafe(ended, Exit.void))
-      })
-      sent.on("error", () => Deferred.doneUnsafe(ended, Exit.void))
-      sent.end()
-      return sent
-    }),
-    (sent) => Effect.sync(() => sent.destroy())
-  )
-  return { lines, ended: Deferred.await(ended), hangUp: Effect.sync(() => message.destroy()) }
-})
 
 const nextEvent = (lines: Queue.Dequeue<string>) =>
   Effect.map(Queue.take(lines), (line): { position: number; type: string; stream: string } => JSON.parse(line))
@@ -137,7 +115,7 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
       yield* output.append(taskId, "done \u{1f389}\n")
       assert.strictEqual(yield* Queue.take(watching.lines), "done \u{1f389}")
       yield* daemon.report(task, "failed", "no idea")
-      yield* watching.ended
+      assert.strictEqual(yield* watching.ended, "whole")
       assert.strictEqual(
         yield* tell(`GET /api/v1/tasks/${taskId}/output?follow=true`),
         "thinking\ndone \u{1f389}\n"
@@ -145,17 +123,59 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
       yield* daemon.disconnect
     }).pipe(Effect.scoped))
 
-  it.effect("end when the server closes, which does not wait for them", () =>
+  const accept = { accept: "text/event-stream" }
+
+  it.effect(
+    "end as what is whole when the server stops, and go on at the next one where they left off",
+    () =>
+      Effect.gen(function*() {
+        const stop = yield* Scope.make()
+        const layerAnother = Layer.fresh(HttpServer.layer(address, Layer.empty))
+        const context = yield* Layer.buildWithScope(layerAnother, stop)
+        const { id, taskId } = yield* runningTask
+        const output = yield* TaskOutput
+        yield* output.append(taskId, "thinking\n")
+        const events = `/api/v1/directives/${id}/events?follow=true`
+        const opened = yield* Effect.provideContext(
+          Effect.all([open(events), open(events, accept), open(`/api/v1/tasks/${taskId}/output?follow=true`)]),
+          context
+        )
+        for (const { lines } of opened) yield* Queue.take(lines)
+        yield* Scope.close(stop, Exit.void)
+        assert.deepStrictEqual(yield* Effect.forEach(opened, ({ ended }) => ended), ["whole", "whole", "whole"])
+
+        const [, sent] = opened
+        const shown = yield* Queue.takeAll(sent.lines)
+        const last = shown.findLast((line) => line.startsWith("id: "))!.slice("id: ".length)
+        const again = yield* open(events, { ...accept, "last-event-id": last })
+        assert.strictEqual(yield* Queue.take(again.lines), ":")
+        yield* tell(`PATCH /api/v1/directives/${id}`, { body: { title: "Welcome" } })
+        const [, next] = yield* Queue.takeN(again.lines, 2)
+        const after = yield* tell(`GET /api/v1/directives/${id}/events?from=${Number(last) + 1}`)
+        assert.strictEqual(next, `id: ${JSON.parse(after.split("\n")[0]).position}`)
+      }).pipe(Effect.scoped),
+    10_000
+  )
+
+  it.effect("break off when the log does, so that nobody takes them for whole", () =>
     Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(Layer.fresh(HttpServer.layer(address, Layer.empty)), scope)
-      const id = yield* newDirective()
-      const { ended, lines } = yield* Effect.provideContext(
-        open(`/api/v1/directives/${id}/events?follow=true`),
-        context
+      const seen = yield* Subscriptions
+      const { id, taskId } = yield* runningTask
+      const output = yield* TaskOutput
+      yield* output.append(taskId, "thinking\n")
+      yield* Queue.clear(seen)
+      const events = `/api/v1/directives/${id}/events?follow=true`
+      const opened = [
+        yield* open(events),
+        yield* open(events, accept),
+        yield* open(`/api/v1/tasks/${taskId}/output?follow=true`)
+      ]
+      for (const { lines } of opened) yield* Queue.take(lines)
+      assert.deepStrictEqual(yield* Queue.takeN(seen, 3), ["opened", "opened", "opened"])
+      yield* PubSub.publish(
+        yield* Breakage,
+        new EventLogError({ method: "follow", cause: new Error("the connection is gone") })
       )
-      assert.strictEqual((yield* nextEvent(lines)).type, "DirectiveCreated")
-      yield* Scope.close(scope, Exit.void)
-      yield* ended
+      for (const { ended } of opened) assert.strictEqual(yield* ended, "broken off")
     }).pipe(Effect.scoped), 10_000)
 })

@@ -1,10 +1,12 @@
 /** What a server passes on whose owner another one has: both are here, on one database, and the test says who has whom. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Exit, Layer, Logger, Queue, Scope } from "effect"
 import { request } from "node:http"
-import { Leases, type LeasesService, LeaseUnknown } from "../../src/actors/Leases.ts"
+import { Leases, type LeasesService, LeaseUnknown, type Location } from "../../src/actors/Leases.ts"
+import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import * as HttpServer from "../../src/server/HttpServer.ts"
 import { RequestsPerSecond } from "../../src/server/RateLimit.ts"
+import { open, runningTask } from "./goingOn.ts"
 import { Keys, layerServer, newDirective } from "./server.ts"
 
 /** Asks for exactly this path, which `fetch` would tidy up first. */
@@ -35,6 +37,13 @@ const another = Effect.fnUntraced(function*(locate: LeasesService["locate"]) {
   )
   return yield* Effect.provide(HttpServer.url, server)
 })
+
+interface Stops {
+  readonly home: Effect.Effect<void>
+  readonly passing: Effect.Effect<void>
+  /** Another server has the owner from now on. */
+  readonly move: Effect.Effect<void>
+}
 
 const live = (
   name: string,
@@ -68,6 +77,41 @@ describe("A server passes on", () => {
         }
       }
     }))
+
+  live(
+    "what goes on, with its end: whole if either server stops, and broken off if the other one is gone",
+    () =>
+      Effect.gen(function*() {
+        const own = HttpServer.layer({ host: "127.0.0.1", port: 0 }, Layer.empty)
+        const output = yield* TaskOutput
+        const { taskId } = yield* runningTask
+        yield* output.append(taskId, "thinking\n")
+        /** Follows the output through two servers, and says how that ends. */
+        const endsBy = (end: (stop: Stops) => Effect.Effect<void>) =>
+          Effect.gen(function*() {
+            const [home, passing] = [yield* Scope.make(), yield* Scope.make()]
+            const owner = yield* Layer.buildWithScope(Layer.fresh(own), home)
+            const url = yield* Effect.provide(HttpServer.url, owner)
+            let location: Location = { _tag: "Elsewhere", node: "home", url }
+            const at = yield* another(() => Effect.sync(() => location)).pipe(Scope.provide(passing))
+            const { ended, lines } = yield* open(`/api/v1/tasks/${taskId}/output?follow=true`, {}, at)
+            assert.strictEqual(yield* Queue.take(lines), "thinking")
+            yield* end({
+              home: Scope.close(home, Exit.void),
+              passing: Scope.close(passing, Exit.void),
+              move: Effect.sync(() => {
+                location = { _tag: "Here" }
+              })
+            })
+            const how = yield* ended
+            yield* Effect.all([Scope.close(passing, Exit.void), Scope.close(home, Exit.void)])
+            return how
+          })
+        assert.strictEqual(yield* endsBy(({ home }) => home), "whole")
+        assert.strictEqual(yield* endsBy(({ passing }) => passing), "whole")
+        assert.strictEqual(yield* endsBy(({ move }) => move), "broken off")
+      })
+  )
 
   live("nothing of what is wrong to whoever asks, nor a key to the log", () =>
     Effect.gen(function*() {

@@ -10,6 +10,7 @@ import { history } from "../../replay/History.ts"
 import * as LogLine from "../../replay/LogLine.ts"
 import { CurrentOwner } from "../Api.ts"
 import { refuse } from "./rejections.ts"
+import { untilStop } from "./stopping.ts"
 
 /** Proxies drop connections on which nothing is said for long. */
 const keepAliveMillis = 15_000
@@ -44,11 +45,11 @@ export const eventStream = Effect.fnUntraced(
       ),
       Stream.tapError((error) => Effect.logError(error.message))
     )
+    const texts = format === "lines" ? Stream.map(wanted, line) : serverSent(wanted, follow)
+    const answer = Stream.encodeText(follow ? untilStop(texts) : texts)
     return format === "lines"
-      ? HttpServerResponse.stream(Stream.encodeText(Stream.map(wanted, line)), {
-        contentType: "application/x-ndjson"
-      })
-      : HttpServerResponse.stream(Stream.encodeText(serverSent(wanted, follow)), {
+      ? HttpServerResponse.stream(answer, { contentType: "application/x-ndjson" })
+      : HttpServerResponse.stream(answer, {
         contentType: "text/event-stream",
         headers: { "cache-control": "no-cache" }
       })

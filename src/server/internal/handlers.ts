@@ -1,5 +1,5 @@
 /** What each route does. Shapes are in `Api.ts`, what refusals look like in `rejections.ts`. */
-import { Clock, Effect, Layer, Option, Stream } from "effect"
+import { Clock, Deferred, Effect, Layer, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
 import { DaemonRegistries } from "../../actors/DaemonRegistryActor.ts"
@@ -19,6 +19,7 @@ import { Api, CurrentOwner } from "../Api.ts"
 import { command, currentTask, directiveNotFound, idempotencyKey, lookUp, reached } from "./asking.ts"
 import { eventStream } from "./eventStream.ts"
 import { refuse } from "./rejections.ts"
+import { untilStop } from "./stopping.ts"
 
 const defaultListLimit = 50
 
@@ -120,8 +121,16 @@ const tasks = HttpApiBuilder.group(Api, "tasks", (handlers) =>
       if (query.follow !== true || task.endedAt !== null) {
         return Stream.encodeText(Stream.fromEffect(output.read(params.id)))
       }
+      const broken = yield* Deferred.make<never, EventLogError>()
       const end = Stream.runHead(Stream.filter(log.subscribe({ after: head }), ({ event }) => ends(event, params.id)))
-      return Stream.encodeText(output.watch(params.id, end.pipe(Effect.ignore)))
+        .pipe(
+          Effect.tapError((error) => Effect.logError(error.message)),
+          // Then nobody knows when the task ends, and what was said of it must not look whole.
+          Effect.catch((error) => Effect.andThen(Deferred.fail(broken, error), Effect.never))
+        )
+      return Stream.encodeText(
+        untilStop(Stream.interruptWhen(output.watch(params.id, Effect.asVoid(end)), Deferred.await(broken)))
+      ).pipe(Stream.orDie)
     }),
     interrupt: Effect.fnUntraced(function*({ headers, params }) {
       const { directiveId } = yield* currentTask(params.id)
