@@ -1,17 +1,20 @@
 /** `makima simulate`: the whole runtime in virtual time, seed after seed, until an invariant fails or all are done. */
 import { Clock, Console, DateTime, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { availableParallelism } from "node:os"
 import process from "node:process"
 import { Coverage } from "../simulation/Coverage.ts"
+import * as Parallel from "../simulation/Parallel.ts"
 import { type ProfileName, profiles } from "../simulation/Profile.ts"
 import { shrink } from "../simulation/Shrink.ts"
-import { type Outcome, run } from "../simulation/Simulation.ts"
+import { run } from "../simulation/Simulation.ts"
 import * as Story from "../simulation/Story.ts"
 import * as Configuration from "./Configuration.ts"
 import { CommandFailed, UsageError } from "./Failure.ts"
 import { duration } from "./OneLine.ts"
 
 const runsDefault = 200
+const threadsMax = 256
 const redrawMillis = 100
 const barColumns = 24
 
@@ -34,6 +37,11 @@ const flags = {
   profile: Flag.Literals("profile", Object.keys(profiles) as ReadonlyArray<ProfileName>).pipe(
     Flag.withDefault("rough"),
     Flag.withDescription("How rough the simulated world is")
+  ),
+  threads: Flag.Int("threads").pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: threadsMax }))),
+    Flag.optional,
+    Flag.withDescription("How many seeds to run at a time; as many as there are processor cores if unset")
   ),
   json: Configuration.json
 }
@@ -60,32 +68,32 @@ export const simulate = Command.make("simulate", flags, (input) =>
 
     const coverage = new Coverage(profile)
     const progress = bar(runs, until - start)
+    let begun = 0
     let done: Done = { runs: 0, seconds: 0, virtualHours: 0 }
-    let failed: Outcome | undefined
+    // The first of those that fail is the same for any number of threads: all before it are run, too.
+    let failed = Infinity
     let drawnAt = start
-    while (failed === undefined && done.runs < runs) {
-      const outcome = run({ seed: first + done.runs, profile })
-      coverage.add(outcome)
-      const now = yield* Clock.currentTimeMillis
-      done = {
-        runs: done.runs + 1,
-        seconds: (now - start) / 1000,
-        virtualHours: done.virtualHours + outcome.millis / 3_600_000
-      }
-      if (outcome.violation !== undefined) failed = outcome
-      if (now >= until) break
-      if (now - drawnAt < redrawMillis) continue
-      drawnAt = now
-      progress.draw(done)
-      // Whoever wants to stop it is heard.
-      yield* Effect.sleep(0).pipe(Effect.andThen(Effect.callback<void>((resume) => {
-        const turn = setImmediate(() => resume(Effect.void))
-        return Effect.sync(() => clearImmediate(turn))
-      })))
-    }
-    progress.end()
+    yield* Parallel.runAll({
+      profile,
+      threads: Math.min(runs, Option.getOrElse(input.threads, availableParallelism)),
+      next: Effect.map(Clock.currentTimeMillis, (now) => {
+        const isOver = failed < Infinity || begun >= runs || (begun > 0 && now >= until)
+        return isOver ? undefined : first + begun++
+      }),
+      onRan: ({ isFailed, millis, reached, seed }) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          coverage.join(reached)
+          const virtualHours = done.virtualHours + millis / 3_600_000
+          done = { runs: done.runs + 1, seconds: (now - start) / 1000, virtualHours }
+          if (isFailed) failed = Math.min(failed, seed)
+          if (now - drawnAt < redrawMillis) return
+          drawnAt = now
+          progress.draw(done)
+        })
+    }).pipe(Effect.ensuring(Effect.sync(progress.end)))
 
-    const shrunk = failed === undefined ? undefined : shrink({ seed: failed.seed, profile }, failed)
+    const failing = { seed: failed, profile }
+    const shrunk = failed === Infinity ? undefined : shrink(failing, run(failing))
     yield* input.json
       ? Console.log(JSON.stringify(documentOf(first, input.profile, done, coverage, shrunk)))
       : Console.log(summary(first, input.profile, done, coverage))

@@ -98,8 +98,13 @@ export class Coverage {
     }
   }
 
-  #reach(what: string): void {
-    this.reached.set(what, (this.reached.get(what) ?? 0) + 1)
+  /** What another has, of the same profile. */
+  join(reached: ReadonlyMap<string, number>): void {
+    for (const [what, times] of reached) this.#reach(what, times)
+  }
+
+  #reach(what: string, times = 1): void {
+    this.reached.set(what, (this.reached.get(what) ?? 0) + times)
   }
 }
 
