@@ -22,9 +22,24 @@ export interface LeaseTable {
   readonly homes: Map<OwnerId, string>
   /** By the name of a process: while it is closed, that process does not reach the table. */
   readonly ways: Map<string, Latch.Latch>
+  /** How calls get there and back, where not all of them do. */
+  readonly carry?: Carry
 }
 
-export const makeTable = (): LeaseTable => ({ rows: new Map(), homes: new Map(), ways: new Map() })
+export type Method = "renew" | "takeOver" | "owners" | "take"
+
+export type Carry = <A>(
+  node: string,
+  method: Method,
+  call: Effect.Effect<A, LeaseUnknown>
+) => Effect.Effect<A, LeaseUnknown>
+
+export const makeTable = (carry?: Carry): LeaseTable => ({
+  rows: new Map(),
+  homes: new Map(),
+  ways: new Map(),
+  ...(carry === undefined ? {} : { carry })
+})
 
 /** The way of a process to the table. */
 export const wayOf = ({ ways }: LeaseTable, node: string): Latch.Latch => {
@@ -53,6 +68,10 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
       const claim = (name: string) =>
         Effect.map(Effect.mapError(log.claim([streamOf(name)], node), fail), ([epoch]) => epoch!)
       const way = wayOf(table, node)
+      const carry = <A>(method: Method, call: Effect.Effect<A, LeaseUnknown>) => {
+        const arrived = Effect.andThen(way.await, call)
+        return table.carry === undefined ? arrived : table.carry(node, method, arrived)
+      }
 
       const before = rows.get(node)
       if (before !== undefined && before.isConnected) return yield* new NodeNameTaken({ node })
@@ -72,16 +91,15 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
       )
       const isOurs = () => rows.get(node) === row
 
-      const renew = Effect.andThen(
-        way.await,
+      const renew = carry(
+        "renew",
         Effect.map(Clock.currentTimeMillis, (now) => {
           if (!isOurs()) return false
           row.renewedAt = now
           return true
         })
       )
-      const takeOver: Table["takeOver"] = Effect.fnUntraced(function*(judging) {
-        yield* way.await
+      const takeOverNow = Effect.fnUntraced(function*(judging: boolean) {
         const now = yield* Clock.currentTimeMillis
         const taken: Array<OwnerId> = []
         for (const [name, dead] of rows) {
@@ -99,8 +117,9 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
         }
         return taken
       })
-      const owners: Table["owners"] = Effect.andThen(
-        way.await,
+      const takeOver: Table["takeOver"] = (judging) => carry("takeOver", takeOverNow(judging))
+      const owners: Table["owners"] = carry(
+        "owners",
         Effect.sync(() => isOurs() ? [...homes].flatMap(([ownerId, home]) => home === node ? [ownerId] : []) : [])
       )
       const advertise: Table["advertise"] = (url) =>
@@ -108,9 +127,9 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
           row.url = url
         })
       const take: Table["take"] = (owners) =>
-        Effect.andThen(
-          way.await,
-          Effect.sync(() => {
+        carry(
+          "take",
+          Effect.sync((): ReadonlyMap<OwnerId, Location> => {
             if (!isOurs()) return new Map()
             return new Map(owners.map((ownerId): [OwnerId, Location] => {
               const home = homes.get(ownerId) ?? node

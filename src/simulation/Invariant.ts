@@ -61,6 +61,8 @@ export interface Checker {
   readonly frame?: (daemon: ObservedDaemon, frame: ServerFrame, node: string) => void
   /** A daemon gets a task that it does not have yet. */
   readonly start?: (daemon: ObservedDaemon, spawn: SpawnTask) => void
+  /** A process hears that another has taken over from it. It has stood still for so long at most, in virtual milliseconds. */
+  readonly lost?: (node: string, stoodStillMillis: number) => void
   /** Every five virtual seconds. */
   readonly tick?: () => void
   /** When nothing goes wrong any more and nothing is under way. */

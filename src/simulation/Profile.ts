@@ -11,6 +11,8 @@ export const chances = [
   "groupTorn",
   "readRefused",
   "snapshotLost",
+  "snapshotTorn",
+  "takeOverAnswerLost",
   // The runtime
   "crashBeforeCommit",
   "crashAfterCommit",
@@ -60,7 +62,9 @@ export const operations = [
   "removeMemory",
   "interruptTask",
   "complete",
-  "trespass"
+  "trespass",
+  "flood",
+  "reuseKey"
 ] as const
 
 export type FaultKind = (typeof chances)[number] | (typeof rates)[number]
@@ -100,7 +104,9 @@ const busy: Profile["operations"] = {
   removeMemory: 0.2,
   interruptTask: 0.3,
   complete: 0.3,
-  trespass: 0.2
+  trespass: 0.2,
+  flood: 0.03,
+  reuseKey: 0.1
 }
 
 const rough: Profile["faults"] = {
@@ -112,6 +118,7 @@ const rough: Profile["faults"] = {
   groupTorn: 0.01,
   readRefused: 0.02,
   snapshotLost: 0.1,
+  snapshotTorn: 0.05,
   crashBeforeCommit: 0.0005,
   crashAfterCommit: 0.0005,
   agentFails: 0.08,
@@ -175,7 +182,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       halfOpen: 4,
       daemonDeath: 4,
       daemonGone: 0.1,
-      freezeAtCommit: 0.001
+      freezeAtCommit: 0.001,
+      takeOverAnswerLost: 0.5
     },
     operations: { ...busy, pause: 1, resume: 3, archive: 0.2, interruptTask: 1.5, skipStep: 1.5, changeGoal: 1 }
   },
@@ -197,6 +205,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       commandUnanswered: 0.1,
       freeze: 6,
       freezeAtCommit: 0.005,
+      takeOverAnswerLost: 0.5,
       disconnect: 20,
       halfOpen: 10,
       outage: 1
@@ -213,6 +222,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       crashAfterCommit: 0.01,
       crash: 6,
       snapshotLost: 0.2,
+      snapshotTorn: 0.1,
       readRefused: 0.02,
       agentFails: 0.05,
       agentSilent: 0.1,

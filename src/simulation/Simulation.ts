@@ -124,7 +124,7 @@ const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks =>
     checkers.flatMap((checker) => checker[name] === undefined ? [] : [checker[name]])
   const [event, committed, snapshot] = [those("event"), those("committed"), those("snapshot")]
   const [request, response, frame, start] = [those("request"), those("response"), those("frame"), those("start")]
-  const [ticks, end] = [those("tick"), those("end")]
+  const [lost, ticks, end] = [those("lost"), those("tick"), those("end")]
   let failure: unknown
   /** Whoever calls may be a fiber that would take the exception for its own: it is thrown again where the run is made. */
   const each = (run: () => void) => {
@@ -150,6 +150,7 @@ const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks =>
     onResponse: (one, answer) => each(() => response.forEach((check) => check(one, answer))),
     onFrame: (daemon, one, node) => each(() => frame.forEach((check) => check(daemon, one, node))),
     onStart: (daemon, spawn) => each(() => start.forEach((check) => check(daemon, spawn))),
+    onLost: (node, stoodStillMillis) => each(() => lost.forEach((check) => check(node, stoodStillMillis))),
     onTick: () => each(() => ticks.forEach((check) => check())),
     onEnd: () => {
       for (const check of end) check()

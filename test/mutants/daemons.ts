@@ -71,8 +71,8 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     name: "interrupt-not-sent",
     wrong: "A daemon is not told that its task is to be stopped.",
     file: "src/actors/internal/places.ts",
-    find: "      if (current !== undefined) yield* daemons.interrupt(",
-    replace: "      if (current?.failed) yield* daemons.interrupt("
+    find: "      return current === undefined\n        ? Effect.void",
+    replace: "      return current?.failed !== true\n        ? Effect.void"
   },
   {
     name: "old-connection-takes-new-along",
@@ -178,13 +178,6 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     file: "src/daemon/spawnTask.ts",
     find: "  directiveId,\n  handOver\n",
     replace: "  directiveId,\n  handOver: Math.min(handOver, 1)\n"
-  },
-  {
-    name: "ready-as-before",
-    wrong: "A daemon is ready at once when its earlier connection was.",
-    file: "src/actors/Daemons.ts",
-    find: "            entry.isReady = false\n            entry.isLost",
-    replace: "            entry.isLost"
   },
   {
     name: "unheard-end-takes-no-room",

@@ -170,5 +170,68 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     file: "src/actors/MemoryLeases.ts",
     find: "yield* Effect.onError(claim(name), ",
     replace: "yield* Effect.onError(Effect.void, "
+  },
+  {
+    name: "unanswered-take-over-forgotten",
+    wrong: "What was taken over without this process being told is not gone on with.",
+    file: "src/actors/internal/holder.ts",
+    find: "          mayHaveMore = true\n",
+    replace: ""
+  },
+  {
+    name: "judges-after-a-break",
+    wrong: "Whoever could not renew either takes the others for dead as soon as it can again.",
+    file: "src/actors/internal/validity.ts",
+    find: "before === undefined || elapsed(before.sent, sent) > times.killedMillis / 2 ? sent : before.since",
+    replace: "before === undefined ? sent : before.since"
+  },
+  {
+    name: "claims-not-fenced",
+    wrong: "What a process that was shut out still claims is taken from the one that has it.",
+    file: "src/actors/FencedLog.ts",
+    find: "log.claim(streams, owner, fence)",
+    replace: "log.claim(streams, owner)"
+  },
+  {
+    name: "torn-snapshot-believed",
+    wrong: "A snapshot counts although its state is not the one that it was taken of.",
+    file: "src/actors/internal/recovery.ts",
+    find: "  if (!isWhole(snapshot)) return",
+    replace: "  if (snapshot.version === 0) return"
+  },
+  {
+    name: "alarm-keeps-its-first-time",
+    wrong: "A time that comes sooner than the one before does not take its place.",
+    file: "src/actors/internal/alarm.ts",
+    find: "armed?.due === due ? Effect.void",
+    replace: "armed !== undefined && due !== undefined ? Effect.void"
+  },
+  {
+    name: "old-answers-not-looked-up",
+    wrong: "A key is new when its answer is not in the state any more.",
+    file: "src/actors/internal/answers.ts",
+    find: "HashMap.size(state.answers) >= answersMax",
+    replace: "HashMap.size(state.answers) > answersMax"
+  },
+  {
+    name: "key-of-another-command",
+    wrong: "A command gets the answer to another one that came with its key.",
+    file: "src/actors/internal/answers.ts",
+    find: "  first === undefined || first === command._tag\n",
+    replace: "  first === undefined || first !== \"\"\n"
+  },
+  {
+    name: "failed-resumption-forgotten",
+    wrong: "A directive that could not come up is left alone when that has been tried for a minute.",
+    file: "src/actors/DirectiveActor.ts",
+    find: "            busy.add(directiveId)\n",
+    replace: ""
+  },
+  {
+    name: "made-where-another-has-it",
+    wrong: "Who makes a directive takes it from the process that has it, as that of another owner.",
+    file: "src/actors/DirectiveActor.ts",
+    find: "        if (known !== undefined && known !== ownerId) return yield* new DirectiveExists({ directiveId })\n",
+    replace: ""
   }
 ]

@@ -183,5 +183,12 @@ export const inRules: ReadonlyArray<Mutant> = [
     file: "src/actors/Directive.ts",
     find: "  if (Option.isSome(known)) {",
     replace: "  if (Option.isSome(known) && state.status === \"draft\") {"
+  },
+  {
+    name: "exclusion-without-an-end",
+    wrong: "Nobody looks again when the exclusion of a daemon is over.",
+    file: "src/actors/internal/evolve.ts",
+    find: "  next.excludedUntil = Math.max(next.excludedUntil, event.excludedUntil)\n",
+    replace: ""
   }
 ]

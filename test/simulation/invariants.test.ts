@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { unset } from "../../src/daemon/spawnTask.ts"
 import type { StoredEvent } from "../../src/events/EventLog.ts"
+import { directiveIdOf } from "../../src/events/Ids.ts"
 import type { Invariant } from "../../src/simulation/Invariant.ts"
 import { Violation } from "../../src/simulation/Invariant.ts"
 import { absences } from "../../src/simulation/invariants/absences.ts"
@@ -24,6 +25,7 @@ import { rests } from "../../src/simulation/invariants/rests.ts"
 import { sameState } from "../../src/simulation/invariants/sameState.ts"
 import { sequence } from "../../src/simulation/invariants/sequence.ts"
 import { stepOrder } from "../../src/simulation/invariants/stepOrder.ts"
+import { turns } from "../../src/simulation/invariants/turns.ts"
 import { profiles } from "../../src/simulation/Profile.ts"
 import {
   answer,
@@ -35,6 +37,7 @@ import {
   daemonId,
   handedOver,
   history,
+  ownerId,
   ready,
   request,
   started,
@@ -226,6 +229,11 @@ check(
       told.checker.request?.(request("key"))
       told.append([...begun, answered("key", 2)], { commandId: "key" }).respond(request("key"))
     },
+    "the answer to another command with the same key": (told) => {
+      told.checker.request?.(request("key"))
+      told.append([...begun, answered("key")], { commandId: "key" })
+        .respond({ ...request("key"), command: { _tag: "PauseDirective" } })
+    },
     "events of a command that nobody gave": (told) => told.append([...begun, answered("key")], { commandId: "key" }),
     "a frame before its event": (told) => told.append(oneStep).checker.frame?.(daemon, spawn(), "node-1"),
     "a report that may be forgotten before it is in the log": (told) => {
@@ -406,6 +414,42 @@ check(
   leases,
   (told) => told.append([...oneStep, connected]).checker.frame?.(daemon, spawn(), "node-1"),
   { "a frame of a process that has lost the owner": (told) => told.checker.frame?.(daemon, spawn(), "node-2") }
+)
+
+it("notices that a process is taken for dead that has not stood still", () => {
+  const { lost } = history(leases).checker
+  lost?.("node-1", 45_000)
+  assert.throws(() => lost?.("node-1", 5_000), "leases")
+})
+
+const otherId = directiveIdOf(ownerId, "the other")
+const otherCreated: StoredEvent = {
+  _tag: "DirectiveCreated",
+  directiveId: otherId,
+  ownerId,
+  title: "The other",
+  goal: "Goal",
+  baseBranch: "main",
+  memoryEnabled: false
+}
+const anotherTurn = (told: ReturnType<typeof history>, name: string) =>
+  told.append([step(name), ready(name), task(name), handedOver(name)], { stream: `directive-${otherId}` })
+const bothBegun = (told: ReturnType<typeof history>) =>
+  told.append([connected, ...oneStep]).append([otherCreated, started], { stream: `directive-${otherId}` })
+
+check(
+  turns,
+  (told) => {
+    for (const name of ["b", "c"]) anotherTurn(name === "b" ? bothBegun(told) : told, name)
+    told.append([handedOver("a")])
+    for (const name of ["d", "e", "f"]) anotherTurn(told, name)
+  },
+  {
+    "a directive that waits while another has slots again and again": (told) => {
+      bothBegun(told)
+      for (const name of ["b", "c", "d"]) anotherTurn(told, name)
+    }
+  }
 )
 
 it("notices what is written by a process that has lost the owner", () => {

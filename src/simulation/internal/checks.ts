@@ -15,6 +15,8 @@ export interface Checks {
   onFrame(daemon: SimulatedDaemon, frame: ServerFrame, node: string): void
   /** A daemon is about to start an agent for this. */
   onStart(daemon: SimulatedDaemon, spawn: SpawnTask): void
+  /** A process hears that another has taken over from it. It stood still for so long at most. */
+  onLost(node: string, stoodStillMillis: number): void
   onTick(): void
   /** Throws what does not hold. */
   onEnd(): void

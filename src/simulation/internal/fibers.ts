@@ -21,6 +21,9 @@ export class Fibers implements Runner, Scheduler.Scheduler, Scheduler.SchedulerD
   /** Of lower priority: only when there is nothing else. */
   readonly #later: Array<() => void> = []
   #state: "running" | "frozen" | "dead" = "running"
+  #frozenAt = 0
+  /** For how long it has been frozen at most. */
+  stoodStillMillis = 0
   /** How far its clock is ahead of the time. */
   ahead = 0
 
@@ -53,11 +56,15 @@ export class Fibers implements Runner, Scheduler.Scheduler, Scheduler.SchedulerD
   }
 
   freeze(): void {
-    if (this.#state === "running") this.#state = "frozen"
+    if (this.#state !== "running") return
+    this.#state = "frozen"
+    this.#frozenAt = this.#time.now
   }
 
   thaw(): void {
-    if (this.#state === "frozen") this.#state = "running"
+    if (this.#state !== "frozen") return
+    this.#state = "running"
+    this.stoodStillMillis = Math.max(this.stoodStillMillis, this.#time.now - this.#frozenAt)
   }
 
   /** Something that happens to the process in a while: later if it is frozen then, and never if it is dead. */

@@ -92,7 +92,10 @@ export class Machine implements Process {
       for (const run of this.#waiting.splice(0)) run()
     })
     // As `makima serve` does, it starts anew when another has taken over everything from it.
-    this.fibers.fork(Effect.flatMap(Leases, ({ lost }) => lost), services, () => this.crash())
+    this.fibers.fork(Effect.flatMap(Leases, ({ lost }) => lost), services, () => {
+      this.#world.checks.onLost(this.name, this.fibers.stoodStillMillis)
+      this.crash()
+    })
   }
 
   /** Runs something in the process, once it has started. `onLost` is called instead when it dies before that ends. */

@@ -5,6 +5,7 @@
  * Each process has a connection of its own and commits what waits together, as `events/internal/groupCommit.ts` does.
  */
 import { Effect, Exit, Option, Stream } from "effect"
+import { LeaseUnknown } from "../../actors/Leases.ts"
 import * as Leases from "../../actors/MemoryLeases.ts"
 import {
   EventLog,
@@ -182,9 +183,7 @@ export class Store {
             const latency = this.#faults.chance(`latency of ${about}`).spread(1, 5_000)
             return Effect.sync(fibers.after(latency, () => {
               this.#onSnapshot(snapshot)
-              if (!this.#faults.strikes("snapshotLost", about, () => `the snapshot ${about} is lost`)) {
-                this.snapshots.set(snapshot.stream, snapshot)
-              }
+              this.#keep(snapshot, about)
               resume(Effect.void)
             }))
           }),
@@ -194,6 +193,18 @@ export class Store {
           Effect.sync(() => stream === undefined ? this.snapshots.clear() : void this.snapshots.delete(stream))
       }
     }
+  }
+
+  #keep(snapshot: Snapshot, about: string): void {
+    if (this.#faults.strikes("snapshotLost", about, () => `the snapshot ${about} is lost`)) return
+    const before = this.snapshots.get(snapshot.stream)
+    const isTorn = before !== undefined &&
+      this.#faults.strikes(
+        "snapshotTorn",
+        about,
+        () => `the snapshot ${about} is kept with the state of an earlier one`
+      )
+    this.snapshots.set(snapshot.stream, isTorn ? { ...snapshot, state: before.state } : snapshot)
   }
 
   /** Commits a group in its time, with whatever goes wrong. */
@@ -276,6 +287,17 @@ export class Store {
     this.#later(fibers, latency + 1, () => answerAll(group))
   }
 
+  /** The table of leases is in the store as well: each call goes there and back. */
+  readonly carry: Leases.Carry = (node, method, call) =>
+    Effect.suspend(() => this.#isAway() ? lost(unreachable) : call).pipe(
+      Effect.flatMap((answer) => {
+        if (!Array.isArray(answer) || answer.length === 0 || method !== "takeOver") return Effect.succeed(answer)
+        const about = this.#keyOf(`take-over by ${node}`)
+        const isLost = this.#faults.strikes("takeOverAnswerLost", about, () => `${node} takes over, and is not told`)
+        return isLost ? lost("the connection was lost") : Effect.succeed(answer)
+      })
+    )
+
   /** The worst moment is while the other one has begun to go on with everything, and has not come to this yet. */
   #holdUp(chance: Chance, arrive: () => void): void {
     let isOver = false
@@ -284,7 +306,8 @@ export class Store {
       isOver = true
       arrive()
     }
-    this.#heldUp.push(() => this.#time.after(chance.between(0, 40), once))
+    const late = chance.is(0.5) ? chance.between(0, 40) : chance.spread(40, 10_000)
+    this.#heldUp.push(() => this.#time.after(late, once))
     this.#time.after(heldUpMillisMax, once)
   }
 
@@ -319,6 +342,8 @@ export class Store {
 const heldUpMillisMax = 90_000
 
 const unreachable = "the store cannot be reached"
+
+const lost = (because: string) => Effect.fail(new LeaseUnknown({ because }))
 
 const failure = (method: string, because: string, outcome: "nothing" | "unknown") =>
   Exit.fail(new EventLogError({ method, cause: new Error(because), outcome }))

@@ -1,7 +1,7 @@
 /** What people do with their directives: drawn up front, carried out on whatever is there at that time. */
 import { HashMap } from "effect"
 import type { DirectiveCommand, NewStep } from "../../actors/DirectiveCommand.ts"
-import { isOpen, type State, type Step, type Task } from "../../actors/DirectiveState.ts"
+import { answersMax, isOpen, type State, type Step, type Task } from "../../actors/DirectiveState.ts"
 import { type DirectiveId, directiveIdOf, OwnerId } from "../../events/Ids.ts"
 import { batchOf } from "../Agent.ts"
 import { type OperationKind, operations, type Profile } from "../Profile.ts"
@@ -44,6 +44,12 @@ export const begin = (world: World): ReadonlyArray<Owned> =>
     }
     return owned
   })
+
+/** More than a directive has the answers of in its state. */
+const floodCommands = answersMax + 10
+
+/** The key with which a directive was made. */
+const creationKeyOf = (name: string): string => name.replace("directive", "create")
 
 const create = (world: World, { directiveId, name, ownerId }: Owned, index: number): void => {
   const { client, faults } = world
@@ -107,8 +113,23 @@ const operate = (world: World, owned: Owned, kind: OperationKind, key: string): 
   const commandId = chance.is(0.8) ? key : undefined
   if (kind === "trespass") {
     const stranger = OwnerId.make(ownerId === "owner-0" ? "owner-1" : "owner-0")
-    if (!faults.happens(kind, key, () => `${stranger} tries to pause ${name}, which is not theirs`)) return
-    return client.send({ directiveId, ownerId: stranger, command: { _tag: "PauseDirective" }, commandId: undefined })
+    const command: DirectiveCommand = chance.is(0.5)
+      ? { _tag: "PauseDirective" }
+      : { _tag: "CreateDirective", ownerId: stranger, title: "Stolen", goal: "Have it" }
+    if (!faults.happens(kind, key, () => `${stranger} tries ${command._tag} with ${name}, which is not theirs`)) return
+    return client.send({ directiveId, ownerId: stranger, command, commandId: undefined })
+  }
+  if (kind === "flood") {
+    if (!faults.happens(kind, key, () => `somebody gives ${name} more keys at once than it keeps at hand`)) return
+    for (let count = 0; count < floodCommands; count += 1) {
+      const command = { _tag: "SetMemory", key: `memory ${count % 3}`, value: `${key} ${count}` } as const
+      client.send({ directiveId, ownerId, command, commandId: `${key} ${count}` })
+    }
+    return
+  }
+  if (kind === "reuseKey") {
+    if (!faults.happens(kind, key, () => `somebody asks ${name} to pause, with the key of its creation`)) return
+    return client.send({ directiveId, ownerId, command: { _tag: "PauseDirective" }, commandId: creationKeyOf(name) })
   }
   const command = commandOf(kind, state, ledger.stepsOf(directiveId), chance, key)
   if (command === undefined || !faults.happens(kind, key, () => `somebody asks ${name} to ${told(command)}`)) return
@@ -117,7 +138,7 @@ const operate = (world: World, owned: Owned, kind: OperationKind, key: string): 
 
 /** The command for what is there now, or for what is not: people make mistakes, but not most of the time. */
 const commandOf = (
-  kind: Exclude<OperationKind, "trespass">,
+  kind: Exclude<OperationKind, "trespass" | "flood" | "reuseKey">,
   state: State,
   steps: ReadonlyArray<Step>,
   chance: Chance,

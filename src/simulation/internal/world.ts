@@ -70,7 +70,7 @@ export class World {
     )
     this.checks = checks(this)
     // Where processes stand still there has to be another to take over from them.
-    this.leases = (profile.faults.freeze ?? 0) > 0 ? MemoryLeases.makeTable() : undefined
+    this.leases = (profile.faults.freeze ?? 0) > 0 ? MemoryLeases.makeTable(this.store.carry) : undefined
     this.client = new Client(this)
     this.cluster = new Cluster(this, this.leases === undefined ? ["node-1"] : ["node-1", "node-2"])
     this.daemons = Array.from(

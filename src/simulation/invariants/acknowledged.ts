@@ -60,6 +60,10 @@ export const acknowledged: Invariant = {
         if (commandId === undefined) return
         const known = answers.get(`directive-${directiveId} ${commandId}`)
         if (known === undefined) return violated(`the answer to ${command._tag} (${commandId}) in the log`, "none")
+        const { command: first } = known.answered
+        if (first !== undefined && first !== command._tag) {
+          violated(`that ${commandId} stands for ${first} alone`, `an answer to ${command._tag}`)
+        }
         if (known.position > position) violated(`an answer from ${known.position} on`, `one from position ${position}`)
         const [given, kept] = [textOf(answer), textOf(known.answered.answer)]
         if (given !== kept) violated(`the answer ${kept} to ${commandId}`, given)

@@ -17,6 +17,7 @@ import { rests } from "./rests.ts"
 import { sameState } from "./sameState.ts"
 import { sequence } from "./sequence.ts"
 import { stepOrder } from "./stepOrder.ts"
+import { turns } from "./turns.ts"
 
 export const invariants: ReadonlyArray<Invariant> = [
   stepOrder,
@@ -35,5 +36,6 @@ export const invariants: ReadonlyArray<Invariant> = [
   rests,
   absences,
   interrupts,
-  leases
+  leases,
+  turns
 ]

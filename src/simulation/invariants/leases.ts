@@ -5,9 +5,13 @@
 import type { OwnerId } from "../../events/Ids.ts"
 import type { Invariant } from "../Invariant.ts"
 
+/** Shorter than a lease: an outage or a clock that is set says nothing of a process that is there. */
+const stillMillisMin = 25_000
+
 export const leases: Invariant = {
   name: "leases",
-  says: "Nothing is written or sent for an owner by a process that does not have it.",
+  says:
+    "Nothing is written or sent for an owner by a process that does not have it, and only who stands still loses one.",
   make: ({ homeOf, ledger, violated }) => {
     const check = (ownerId: OwnerId, node: string, what: string) => {
       const home = homeOf(ownerId)
@@ -19,6 +23,10 @@ export const leases: Invariant = {
           const ownerId = ledger.ownerOf(stream)
           if (ownerId !== undefined) check(ownerId, node, `a ${event._tag} in ${stream}`)
         }
+      },
+      lost: (node, stoodStillMillis) => {
+        if (stoodStillMillis >= stillMillisMin) return
+        violated("that a process that goes on keeps what it has", `another has taken over from ${node}`)
       },
       frame: ({ name, ownerId }, { type }, node) => {
         // That a process is there is nothing about an owner.

@@ -14,6 +14,8 @@ export const owners: Invariant = {
       if (owner === undefined || owner === ownerId) return
       const error = Exit.isFailure(response) ? Option.getOrUndefined(Exit.findErrorOption(response)) : undefined
       if (error?._tag === "ActorUnavailable" || error?._tag === "DirectiveNotFound") return
+      // Who names an id may hear that it is taken.
+      if (command._tag === "CreateDirective" && error?._tag === "DirectiveExists") return
       violated(
         `no directive for ${ownerId}, to whom it does not belong`,
         `${error?._tag ?? "an answer"} to ${command._tag}`
