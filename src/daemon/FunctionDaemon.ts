@@ -3,7 +3,7 @@
  *
  * It is a daemon as all others to the rest of the runtime: it has a place in the log, slots, and can be lost.
  */
-import { Cause, Effect, Exit, FiberMap, Queue, Schedule } from "effect"
+import { Effect, FiberMap, Queue, Schedule } from "effect"
 import type { OwnerId, TaskId } from "../events/Ids.ts"
 import { make } from "./DaemonSession.ts"
 import * as Ended from "./internal/ended.ts"
@@ -61,21 +61,7 @@ export const connect = Effect.fnUntraced(function*({ machineId, maxConcurrentTas
       Effect.onExit((exit) => {
         const handOver = handOvers.get(taskId)!
         handOvers.delete(taskId)
-        if (Exit.isSuccess(exit)) return reportEnd({ type: "taskComplete", taskId, success: true, handOver })
-        if (Cause.hasInterruptsOnly(exit.cause)) {
-          return reportEnd({
-            type: "taskStatusChange",
-            taskId,
-            oldStatus: "running",
-            newStatus: "interrupted",
-            handOver
-          })
-        }
-        const error = Cause.squash(exit.cause)
-        const reason = error instanceof Error
-          ? error.message
-          : String((error as { message?: unknown }).message ?? error)
-        return reportEnd({ type: "taskComplete", taskId, success: false, error: reason, handOver })
+        return reportEnd(Ended.reportOf({ taskId, handOver, status: "running" }, exit))
       }),
       // How it went is reported, so the fiber has nothing left to say.
       Effect.ignoreCause

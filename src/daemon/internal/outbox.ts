@@ -40,6 +40,8 @@ const parts = function*(text: string): Generator<string> {
   }
 }
 
+export type Outbox = ReturnType<typeof make>
+
 export const make = (heartbeatMillis: number) => {
   // The server notices a dead connection in this time, and so do we.
   const unconfirmedMillis = 3 * heartbeatMillis
