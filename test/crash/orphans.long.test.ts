@@ -2,8 +2,8 @@
  * Goal: nothing is left of makima, however it ends: no process of it, of its agents or of its PostgreSQL, no worktree, no
  * lock file, no socket, no connection to the database and no advisory lock.
  *
- * Method: real processes, ended in every way there is, and a count after each. What a killed process cannot take away
- * itself is taken away by whoever comes next in the same place, so that is started first, where it says so.
+ * Method: real processes, ended in every way there is, and a count after each. The worktrees of a killed process are
+ * taken away by whoever comes next in the same place, so that is started first, where it says so.
  *
  * Not here: processes that hide from their daemon; `daemon/internal/guarded.ts` says which can.
  */
@@ -114,8 +114,9 @@ describe("Nothing is left", { timeout: patience }, () => {
     const killed = await working("killed")
     killed.kill("SIGKILL")
     await killed.ended
-    // Its agent ends by itself. Its PostgreSQL and its worktrees wait for the next run.
-    await until(() => processes().filter((line) => !line.includes("postgres")), (left) => left.length === 0)
+    // Its agent and its PostgreSQL end by themselves. Its worktrees wait for the next run.
+    await until(processes, (left) => left.length === 0)
+    assert.deepStrictEqual([...socketsOf(data), ...locksIn(join(data, "postgres"))], [])
     assert.strictEqual((await run("next", "true").ended).status, 0)
     await nothingIsLeft("after a run that is killed, and the next one")
   })

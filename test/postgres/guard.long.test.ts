@@ -11,6 +11,7 @@ import {
   assertStopped,
   becomes,
   end,
+  firstLine,
   guardsIn,
   isAlive,
   joinFromElsewhere,
@@ -19,6 +20,7 @@ import {
   query,
   runningIn,
   startElsewhere,
+  startUser,
   temporaryDirectory,
   use,
   usePreparedDirectories
@@ -109,7 +111,7 @@ describe("The server of users who are killed", () => {
         "its word that it is ready": () => existsSync(pidFile) && /\nready\s*$/.test(readFileSync(pidFile, "utf8"))
       }
       for (const [what, isSo] of Object.entries(moments)) {
-        const child = yield* startElsewhere(directory)
+        const child = yield* startUser(directory)
         yield* becomes(`there is ${what}`, isSo, (is) => is)
         yield* end(child, "die")
         yield* nothingRunsIn(directory)
@@ -121,7 +123,7 @@ describe("The server of users who are killed", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       for (const file of ["PG_VERSION", "base/1/PG_VERSION"]) {
-        const child = yield* startElsewhere(directory)
+        const child = yield* startUser(directory)
         yield* becomes(
           `there is a part of the data, ${file}`,
           () => readdirSync(directory).filter((name) => existsSync(join(directory, name, file))),
@@ -131,5 +133,16 @@ describe("The server of users who are killed", () => {
         yield* nothingRunsIn(directory)
         assert.deepStrictEqual(readdirSync(directory), [])
       }
+    }).pipe(Effect.scoped))
+
+  it.live("goes with a test run that is killed, and so do its data", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const child = yield* startElsewhere("testRun.ts", [], { TMPDIR: directory })
+      assert.strictEqual(yield* firstLine(child), "ready")
+      assert.isNotEmpty(readdirSync(directory))
+      yield* end(child, "die")
+      yield* nothingRunsIn(directory)
+      assert.deepStrictEqual(readdirSync(directory), [])
     }).pipe(Effect.scoped))
 })

@@ -66,28 +66,38 @@ export const assertStopped = (directory: string, host: string) => {
   assert.deepStrictEqual(runningIn(directory).filter((line) => line.includes("postgres -D")), [])
 }
 
-/** A process that becomes a user; it does not outlive the scope. */
-export const startElsewhere = (directory: string) =>
+/** A program of `test/support`, which does not outlive the scope. */
+export const startElsewhere = (file: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, [join(import.meta.dirname, "../support/postgresUser.ts"), directory], {
+      spawn(process.execPath, [join(import.meta.dirname, "../support", file), ...args], {
+        env: { ...process.env, ...env },
         stdio: ["pipe", "pipe", "inherit"]
       })
     ),
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
+/** A process that becomes a user. */
+export const startUser = (directory: string) => startElsewhere("postgresUser.ts", [directory])
+
 export interface Elsewhere {
   readonly child: ChildProcess
   readonly host: string
 }
 
+/** What a program says first. */
+export const firstLine = (child: ChildProcess) =>
+  Effect.callback<string>((resume) => {
+    child.stdout?.once("data", (text) => resume(Effect.succeed(String(text).trim())))
+  })
+
 /** A user in a process of its own, once it has the server. */
 export const joinFromElsewhere = (directory: string) =>
-  Effect.flatMap(startElsewhere(directory), (child) =>
-    Effect.callback<Elsewhere>((resume) => {
-      child.stdout.once("data", (host) => resume(Effect.succeed({ child, host: String(host).trim() })))
-    }))
+  Effect.flatMap(
+    startUser(directory),
+    (child) => Effect.map(firstLine(child), (host): Elsewhere => ({ child, host }))
+  )
 
 export const end = (child: ChildProcess, how: "leave" | "die") =>
   Effect.callback<void>((resume) => {

@@ -1,6 +1,7 @@
-/** Vitest's global set-up: one bundled PostgreSQL for the whole run, in a directory that goes away with it. */
+/** Vitest's global set-up. */
 import { Effect, Layer, ManagedRuntime } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
+import { spawn } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,10 +15,19 @@ declare module "vitest" {
   }
 }
 
-export default async function setup(project: TestProject) {
+/** Waits for the end of this process. Its server goes first. */
+const removal = `read -r line; while [ -e "$1/postgres/postmaster.pid" ]; do sleep 0.1; done; rm -rf "$1"`
+
+/** One bundled PostgreSQL for the whole run, in a directory that goes away with it, also when it is killed. */
+export default async function setup(project: Pick<TestProject, "provide">) {
   const directory = mkdtempSync(join(tmpdir(), "makima-tests-"))
   // Where the tests run as root, PostgreSQL runs as somebody else.
   chmodSync(directory, 0o755)
+  const remover = spawn("/bin/sh", ["-c", removal, "makima-tests", directory], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"]
+  })
+  remover.unref()
   const runtime = ManagedRuntime.make(BundledPostgres.layer(directory))
   const settings = await runtime.runPromise(Effect.gen(function*() {
     const settings = yield* BundledPostgres
@@ -30,6 +40,7 @@ export default async function setup(project: TestProject) {
   return async () => {
     await runtime.dispose()
     rmSync(directory, { recursive: true, force: true })
+    remover.stdin.end()
   }
 }
 

@@ -35,25 +35,26 @@ const afterKill = fileURLToPath(new URL(`afterKill${extname(import.meta.url)}`, 
 export const keepGuard = Effect.fnUntraced(function*(directory: string) {
   const key = randomInt(2 ** 31)
   const spawnOne = () => {
-    const { PATH, TMPDIR } = process.env
-    const child = spawn("/bin/sh", ["-c", script, "makima-guard", process.execPath, afterKill, directory, `${key}`], {
+    const { HOME, PATH, TMPDIR } = process.env
+    const command = [process.execPath, afterKill, directory, `${key}`]
+    const child: ChildProcess = spawn("/bin/sh", ["-c", script, "makima-guard", ...command], {
       cwd: "/",
-      env: { PATH, TMPDIR },
+      env: { HOME, PATH, TMPDIR },
       detached: true,
       stdio: ["pipe", "ignore", "ignore"]
     })
     child.unref()
-    // A process that cannot be started, or one that is gone, has its "exit" or no pid at all.
+    // Where no process can be started there is no guard, and the server waits for its next user.
     child.on("error", () => {})
-    child.stdin.on("error", () => {})
+    child.stdin?.on("error", () => {})
     return child
   }
   let child = spawnOne()
-  const guard: Guard = { key, pipe: () => child.stdin.destroyed ? null : child.stdin, isNeeded: false }
+  const guard: Guard = { key, pipe: () => child.stdin?.destroyed === false ? child.stdin : null, isNeeded: false }
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       if (guard.isNeeded) {
-        child.stdin.end()
+        child.stdin?.end()
         return Effect.void
       }
       child.kill("SIGKILL")
