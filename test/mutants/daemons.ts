@@ -21,30 +21,30 @@ export const inDaemons: ReadonlyArray<Mutant> = [
   {
     name: "given-up-at-first-sight",
     wrong: "A task that is missing from one heartbeat is taken from its daemon, whose frame may be on its way.",
-    file: "src/daemon/DaemonSession.ts",
+    file: "src/daemon/internal/inventory.ts",
     find: "const isCertain = since !== undefined && now - since >= heartbeatMillis / 2",
     replace: "const isCertain = true"
   },
   {
     name: "missing-tasks-never-noticed",
     wrong: "What a daemon does not list any more stays its own.",
-    file: "src/daemon/DaemonSession.ts",
+    file: "src/daemon/internal/inventory.ts",
     find: "    missing = stillMissing\n",
     replace: ""
   },
   {
     name: "foreign-tasks-take-no-room",
     wrong: "What a daemon does for nobody takes no room at it.",
-    file: "src/daemon/DaemonSession.ts",
+    file: "src/daemon/internal/inventory.ts",
     find: "    daemons.foreign(ownerId, daemonId, activeTasks.filter((taskId) => !own.has(taskId)))\n",
     replace: ""
   },
   {
     name: "unwanted-work-not-stopped",
     wrong: "A daemon that says it has a task that nobody wants any more is left at it.",
-    file: "src/daemon/DaemonSession.ts",
+    file: "src/daemon/internal/inventory.ts",
     find: "      if (known?.open === false || interrupting.has(taskId)) {",
-    replace: "      if (isOver && (known?.open === false || interrupting.has(taskId))) {"
+    replace: "      if (listed.size < 0 && (known?.open === false || interrupting.has(taskId))) {"
   },
   {
     name: "report-given-up",
