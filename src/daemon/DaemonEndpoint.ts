@@ -4,7 +4,7 @@
  * Whatever is wrong with a frame gets an `error` frame and changes nothing. What right frames mean is in
  * `DaemonSession.ts`.
  */
-import { NodeSocket } from "@effect/platform-node"
+import { NodeWS } from "@effect/platform-node"
 import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Redacted, Result, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
@@ -16,7 +16,7 @@ import type { OwnerId } from "../events/Ids.ts"
 import { ApiKeys } from "../server/ApiKeys.ts"
 import { forwardedHeader, moved } from "../server/Forwarding.ts"
 import { type DaemonSession, make } from "./DaemonSession.ts"
-import { goingAway, open, type Relay } from "./internal/relay.ts"
+import { closing, goingAway, open, type Relay } from "./internal/relay.ts"
 import {
   Authenticate,
   DaemonFrame,
@@ -62,7 +62,9 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
     const closed = yield* Deferred.make<string>()
     const hangUp = Effect.fnUntraced(function*(code: string, message: string) {
       yield* complain(code, message)
-      yield* Effect.ignore(writer.write(new Socket.CloseEvent(policyViolation, code)))
+      const event = new Socket.CloseEvent(policyViolation, code)
+      yield* Effect.ignore(writer.write(event))
+      if (relay !== undefined) yield* relay.end(event)
       yield* Deferred.succeed(closed, message)
     })
 
@@ -149,7 +151,8 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
       }
     }).pipe(
       Effect.catchTags({
-        SocketError: (error) => Effect.succeed(error.message),
+        SocketError: (error) =>
+          Effect.as(relay?.end(closing(error, "the daemon is gone")) ?? Effect.void, error.message),
         TimeoutError: () =>
           Effect.tap(
             Effect.succeed(session === undefined ? "it did not authenticate in time" : "it was silent for too long"),
@@ -164,7 +167,10 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
     )
     yield* Effect.raceFirst(listen, Deferred.await(closed)).pipe(
       Effect.tap((reason) => Effect.logDebug(`A daemon's connection ended: ${reason}`)),
-      Effect.onExit((exit) => session?.end(Exit.isSuccess(exit) ? exit.value : "the server stops") ?? Effect.void)
+      Effect.onExit((exit) => session?.end(Exit.isSuccess(exit) ? exit.value : "the server stops") ?? Effect.void),
+      Effect.onInterrupt(() =>
+        relay?.end(new Socket.CloseEvent(goingAway, "the server on the way stops")) ?? Effect.void
+      )
     )
   })
 
@@ -193,7 +199,8 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
   )
 }))
 
-export const layer = layerRoute.pipe(Layer.provide(NodeSocket.layerWebSocketConstructor))
+// The one of Node says nothing but 1000 and the codes of applications when it closes.
+export const layer = layerRoute.pipe(Layer.provide(NodeWS.layerWebSocketConstructor))
 
 type Elsewhere = Extract<Location, { readonly _tag: "Elsewhere" }>
 

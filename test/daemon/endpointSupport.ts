@@ -91,7 +91,9 @@ export const openSocket = Effect.gen(function*() {
     /** How many frames have come that nobody has taken. */
     waiting: Queue.size(frames),
     closed: soon("the connection closes", Deferred.await(closed)),
-    close: Effect.andThen(Effect.sync(() => socket.close()), soon("it closes", Deferred.await(closed)))
+    close: Effect.andThen(Effect.sync(() => socket.close()), soon("it closes", Deferred.await(closed))),
+    closeAs: (code: number, reason: string) =>
+      Effect.andThen(Effect.sync(() => socket.close(code, reason)), soon("it closes", Deferred.await(closed)))
   }
 })
 
