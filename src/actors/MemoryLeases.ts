@@ -12,6 +12,7 @@ import { Leases, LeaseTimes, LeaseUnknown, type Location, NodeNameTaken } from "
 interface Row {
   url: string | undefined
   readonly epoch: number
+  renewals: number
   renewedAt: number
   isConnected: boolean
   stopped: boolean
@@ -78,6 +79,7 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
       const row: Row = {
         url: undefined,
         epoch: yield* claim(node),
+        renewals: 0,
         renewedAt: yield* Clock.currentTimeMillis,
         isConnected: true,
         stopped: false
@@ -95,17 +97,20 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
         "renew",
         Effect.map(Clock.currentTimeMillis, (now) => {
           if (!isOurs()) return false
+          row.renewals += 1
           row.renewedAt = now
           return true
         })
       )
-      const takeOverNow = Effect.fnUntraced(function*(judging: boolean) {
+      const takeOverAfter = Effect.fnUntraced(function*(renewals: number, judging: boolean) {
         const now = yield* Clock.currentTimeMillis
         const taken: Array<OwnerId> = []
+        if (row.renewals !== renewals) return taken
+        const judges = judging && now - row.renewedAt <= times.killedMillis
         for (const [name, dead] of rows) {
           const { isConnected, renewedAt, stopped } = dead
           if (!isOurs() || name === node) continue
-          if (!isDead({ isConnected, stopped, silentMillis: now - renewedAt }, judging, times)) continue
+          if (!isDead({ isConnected, stopped, silentMillis: now - renewedAt }, judges, times)) continue
           rows.delete(name)
           // All or nothing: an owner of nobody who is there would be nobody's for ever.
           yield* Effect.onError(claim(name), () => Effect.sync(() => rows.has(name) || rows.set(name, dead)))
@@ -117,7 +122,7 @@ export const layer = (table: LeaseTable, { node }: { readonly node: string }) =>
         }
         return taken
       })
-      const takeOver: Table["takeOver"] = (judging) => carry("takeOver", takeOverNow(judging))
+      const takeOver: Table["takeOver"] = (judging) => carry("takeOver", takeOverAfter(row.renewals, judging))
       const owners: Table["owners"] = carry(
         "owners",
         Effect.sync(() => isOurs() ? [...homes].flatMap(([ownerId, home]) => home === node ? [ownerId] : []) : [])

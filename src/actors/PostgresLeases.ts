@@ -52,22 +52,27 @@ export const layer = ({ node }: { readonly node: string }) =>
         )
       )
 
+      let renewal = 0
       const renew: Table["renew"] = Effect.map(
         // A connection that had to be made anew has yet to get the lock, which the server may still hold for the old one.
-        session.ask<{ readonly renewed: boolean }>(
+        session.ask<{ readonly renewal: number | null }>(
           session.isFirst()
-            ? "SELECT node_renew($1, $2, $3::interval) AS renewed"
-            : `SELECT node_renew($1, $2, $3::interval) AS renewed,
+            ? "SELECT node_renew($1, $2, $3::interval) AS renewal"
+            : `SELECT node_renew($1, $2, $3::interval) AS renewal,
                 node_is_connected($1) OR node_lock($1) AS connected`,
           [node, epoch, ttl]
         ),
-        ([row]) => row!.renewed
+        ([row]) => {
+          renewal = row!.renewal ?? renewal
+          return row!.renewal !== null
+        }
       )
       const takeOver: Table["takeOver"] = (judging) =>
         Effect.map(
-          session.ask<{ readonly owner: string }>("SELECT node_take_over($1, $2, $3, $4::interval) AS owner", [
+          session.ask<{ readonly owner: string }>("SELECT node_take_over($1, $2, $3, $4, $5::interval) AS owner", [
             node,
             epoch,
+            renewal,
             judging,
             killed
           ]),

@@ -1,6 +1,6 @@
 /** Two runtimes on one log in memory, in virtual time: who has an owner, and what becomes of whoever lost one. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Option, Queue, Result, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Latch, Layer, Option, Queue, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Daemons } from "../../src/actors/Daemons.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
@@ -223,6 +223,26 @@ describe("Leases in memory", () => {
       assert.lengthOf(yield* Queue.clear(atA.tasks), 0)
       const tags = yield* Stream.runCollect(Stream.map(log.readAll(), ({ event }) => event._tag))
       assert.notInclude(tags, "ActorTakenOver")
+    })))
+
+  it.effect("take nobody for dead by what was asked before nobody could renew", () =>
+    live(Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(true)
+      const table = MemoryLeases.makeTable((node, method, call) =>
+        node === "a" && method === "takeOver" ? Effect.andThen(gate.await, call) : call
+      )
+      const [a, b] = [yield* start(table, "a"), yield* start(table, "b")]
+      yield* b.leases.take([ownerId])
+      yield* TestClock.adjust("20 seconds")
+      gate.closeUnsafe()
+      yield* TestClock.adjust("1 second")
+      MemoryLeases.wayOf(table, "b").closeUnsafe()
+      yield* TestClock.adjust("30 seconds")
+      gate.openUnsafe()
+      MemoryLeases.wayOf(table, "b").openUnsafe()
+      yield* TestClock.adjust("20 seconds")
+      assert.isTrue(a.leases.isValid() && b.leases.isValid())
+      assert.deepStrictEqual([yield* located(a.leases), yield* located(b.leases)], ["b", "here"])
     })))
 
   it.effect("let no late claim of who lost an owner come between", () =>

@@ -152,4 +152,32 @@ describe("Leases in PostgreSQL", () => {
       assert.strictEqual(yield* b.where(ada), "a")
       yield* a.valid
     }))
+
+  live(
+    "take nothing over for who asked before its latest renewal, nor by the word of who could not renew",
+    (database) =>
+      Effect.gen(function*() {
+        const sql = yield* PgClient
+        const ask = (question: string, ...values: ReadonlyArray<unknown>) =>
+          Effect.map(
+            sql.unsafe<{ readonly answer: unknown }>(`SELECT ${question} AS answer`, values),
+            (rows) => rows.map(({ answer }) => answer)
+          )
+        for (const [node, owner] of [["a", ada], ["b", bob], ["c", eve]]) {
+          yield* ask("node_join($1, '8 s')", node)
+          yield* sql`INSERT INTO leases VALUES (${owner}, ${node})`
+        }
+        const renew = Effect.map(ask("node_renew('a', 1, '8 s')"), ([renewal]) => Number(renewal))
+        const takeOver = (renewal: number) => ask("node_take_over('a', 1, $1, true, '3 s')", renewal)
+
+        const [earlier, latest] = [yield* renew, yield* renew]
+        yield* ask("node_stop('b', 1)")
+        assert.deepStrictEqual(yield* takeOver(earlier), [])
+        assert.deepStrictEqual(yield* takeOver(latest), [bob])
+
+        yield* sql`UPDATE nodes SET renewed_at = renewed_at - interval '1 min', expires_at = expires_at - interval '1 min'`
+        assert.deepStrictEqual(yield* takeOver(latest), [])
+        assert.deepStrictEqual(yield* takeOver(yield* renew), [eve])
+      }).pipe(Effect.provide(layerUnmigrated(connection(database))))
+  )
 })

@@ -11,7 +11,7 @@ export interface Table {
   readonly renew: Effect.Effect<boolean, LeaseUnknown>
   /**
    * Fences all processes that are dead and moves their owners here, at once. Without `judging`, dead are only those that
-   * said so.
+   * said so. Where that reaches the table only after the next renewal it does nothing, and after a break it judges nobody.
    */
   readonly takeOver: (judging: boolean) => Effect.Effect<ReadonlyArray<OwnerId>, LeaseUnknown>
   /** All owners that this process has. */

@@ -21,6 +21,7 @@ const createTables = [
     name text COLLATE "C" PRIMARY KEY,
     epoch integer NOT NULL,
     url text,
+    renewals integer NOT NULL DEFAULT 0,
     renewed_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     stopped boolean NOT NULL DEFAULT false
@@ -71,15 +72,14 @@ const createFunctions = [
   END
   $$`,
 
-  // False when another process has taken over.
-  `CREATE FUNCTION node_renew(node text, of_epoch integer, ttl interval) RETURNS boolean
-  LANGUAGE plpgsql
+  // The number of the renewal, or null when another process has taken over.
+  `CREATE FUNCTION node_renew(node text, of_epoch integer, ttl interval) RETURNS integer
+  LANGUAGE sql
   AS $$
-  BEGIN
-    UPDATE nodes SET renewed_at = clock_timestamp(), expires_at = clock_timestamp() + ttl
-    WHERE name = node AND epoch = of_epoch;
-    RETURN FOUND;
-  END
+    UPDATE nodes
+    SET renewals = renewals + 1, renewed_at = clock_timestamp(), expires_at = clock_timestamp() + ttl
+    WHERE name = node AND epoch = of_epoch
+    RETURNING renewals
   $$`,
 
   `CREATE FUNCTION node_stop(node text, of_epoch integer) RETURNS void
@@ -88,10 +88,15 @@ const createFunctions = [
 
   // Fences all processes that are dead, has this one take their owners, and gives those. A dead one cannot come between:
   // its row is locked before anything of it moves, and with the row gone it can neither renew nor take anybody.
-  `CREATE FUNCTION node_take_over(node text, of_epoch integer, judging boolean, killed interval) RETURNS SETOF text
+  //
+  // What comes late does not count. After the next renewal, this process has looked already what it has, and nobody would go
+  // on with more. After a break, the others could not renew either, whatever was thought of them before.
+  `CREATE FUNCTION node_take_over(node text, of_epoch integer, of_renewal integer, judging boolean, killed interval)
+  RETURNS SETOF text
   LANGUAGE plpgsql
   AS $$
   DECLARE
+    judges boolean;
     dead text[];
   BEGIN
     PERFORM FROM nodes n WHERE n.name <> node AND (n.stopped OR judging AND n.renewed_at < clock_timestamp() - killed);
@@ -99,7 +104,10 @@ const createFunctions = [
       RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(${lockKey});
-    PERFORM FROM nodes n WHERE n.name = node AND n.epoch = of_epoch;
+    PERFORM pg_advisory_xact_lock(${appendLockKey});
+    SELECT judging AND n.renewed_at >= clock_timestamp() - killed INTO judges
+    FROM nodes n WHERE n.name = node AND n.epoch = of_epoch AND n.renewals = of_renewal
+    FOR NO KEY UPDATE;
     IF NOT FOUND THEN
       RETURN;
     END IF;
@@ -107,7 +115,7 @@ const createFunctions = [
       SELECT n.name FROM nodes n
       WHERE n.name <> node AND (
         n.stopped
-        OR judging AND (
+        OR judges AND (
           n.expires_at < clock_timestamp()
           OR n.renewed_at < clock_timestamp() - killed AND NOT node_is_connected(n.name)
         )
@@ -117,7 +125,6 @@ const createFunctions = [
     IF dead IS NULL THEN
       RETURN;
     END IF;
-    PERFORM pg_advisory_xact_lock(${appendLockKey});
     PERFORM claim_streams(array_agg('${streamPrefix}' || d.name), array_agg(node), array_agg(true))
     FROM unnest(dead) AS d (name);
     RETURN QUERY UPDATE leases l SET node = node_take_over.node WHERE l.node = ANY (dead) RETURNING l.owner_id;
