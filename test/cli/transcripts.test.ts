@@ -8,12 +8,10 @@ import type { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import * as Database from "../../src/postgres/Database.ts"
 import { jsonLines, lines, makima, makimaHere, temporary } from "../support/cli.ts"
-import { useDatabase } from "../support/makimaDatabase.ts"
+import { makeDatabase, useDatabase } from "../support/makimaDatabase.ts"
 import { lives, settled, write } from "../transcript/transcripts.ts"
 
 const source = useDatabase()
-const target = useDatabase()
-const unused = useDatabase()
 const folder = temporary()
 const directiveId = lives[1]!.append.stream.slice("directive-".length)
 
@@ -45,15 +43,16 @@ describe("makima log", () => {
 
   it("exports to a file that another store imports, which then exports the same bytes", async () => {
     const file = join(folder, "all.jsonl")
+    const target = await makeDatabase()
     const said = await succeed(source(), "export", "--all", "--out", file)
     assert.match(said, /all\.jsonl: \d+ events in 5 streams; digest [0-9a-f]{64}\n$/)
-    assert.match(await succeed(target(), "import", file), /^Imported \d+ events in 5 streams\n$/)
-    assert.strictEqual(await succeed(target(), "export", "--all"), readFileSync(file, "utf8"))
-    const [ofSource, ofTarget] = [await succeed(source(), "verify"), await succeed(target(), "verify")]
+    assert.match(await succeed(target, "import", file), /^Imported \d+ events in 5 streams\n$/)
+    assert.strictEqual(await succeed(target, "export", "--all"), readFileSync(file, "utf8"))
+    const [ofSource, ofTarget] = [await succeed(source(), "verify"), await succeed(target, "verify")]
     assert.match(ofSource, /^\d+ events in 5 streams; all heads [0-9a-f]{64}\n$/)
     assert.strictEqual(ofTarget, ofSource)
     assert.include(await succeed({}, "verify", file), ofSource.replace(/.*(all heads)/, "$1"))
-    assert.match(await refusal(target(), "import", file), /this log has events already, up to position \d+.*--data-dir/)
+    assert.match(await refusal(target, "import", file), /this log has events already, up to position \d+.*--data-dir/)
   })
 
   it("exports a directive, or what an owner has", async () => {
@@ -77,16 +76,20 @@ describe("makima log", () => {
     const all = await succeed(source(), "verify", "--json")
     const verified = JSON.parse(await succeed({}, "verify", file, "--json"))
     assert.deepStrictEqual([verified.opening.texts, verified.heads], ["redacted", JSON.parse(all).heads])
-    assert.match(await refusal(unused(), "import", file), /redacted\.jsonl: its texts are redacted: it can be verified/)
+    assert.match(
+      await refusal(await makeDatabase(), "import", file),
+      /redacted\.jsonl: its texts are redacted: it can be verified/
+    )
   })
 
   it("imports nothing from an export that is broken, and says where it is", async () => {
     const good = lines(await succeed(source(), "export", "--all"))
+    const empty = await makeDatabase()
     const broken = join(folder, "broken.jsonl")
     const say = async (changed: ReadonlyArray<string>) => {
       writeFileSync(broken, changed.map((line) => `${line}\n`).join(""))
       const said = await refusal({}, "verify", broken)
-      assert.strictEqual(await refusal(unused(), "import", broken), said)
+      assert.strictEqual(await refusal(empty, "import", broken), said)
       return said
     }
     assert.match(
@@ -95,7 +98,7 @@ describe("makima log", () => {
     )
     assert.match(await say(good.toSpliced(6, 1)), /broken\.jsonl: line 7 \(.*expected line 7, found what was .* line 8/)
     assert.match(await say(good.slice(0, -1)), /expected an event or the closing line, found the end of the file/)
-    assert.match(await succeed(unused(), "verify"), /^0 events in 0 streams/)
+    assert.match(await succeed(empty, "verify"), /^0 events in 0 streams/)
   })
 
   it.each<[what: string, args: ReadonlyArray<string>, status: number, says: RegExp]>([
@@ -124,7 +127,8 @@ describe("makima log", () => {
 
   it("removes an archived directive once its history is in a file, and keeps its last hash", async () => {
     const file = join(folder, "removed.jsonl")
-    const env = target()
+    const env = await makeDatabase()
+    await inLog(env, write(lives))
     assert.match(
       await refusal(env, "remove", directiveId, "--export", file),
       /cannot be removed: it is (?!archived)\w+/
@@ -157,7 +161,10 @@ describe("makima log", () => {
     assert.deepStrictEqual([replayed.status, replayed.stdout], [1, ""])
     assert.include(replayed.stderr, `was removed: its history is in the export with the digest ${digest}`)
     assert.match((await makimaHere(["why", directiveId], env)).stdout, /It was removed; its history is in the export/)
-    assert.match(await succeed(unused(), "import", file), new RegExp(`^Imported ${count} events in 1 stream\n$`))
+    assert.match(
+      await succeed(await makeDatabase(), "import", file),
+      new RegExp(`^Imported ${count} events in 1 stream\n$`)
+    )
   })
 
   it("writes to the standard output of a process", async () => {

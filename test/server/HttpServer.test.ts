@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { connectDaemon } from "../support/fakeDaemon.ts"
-import { alice, ask, layerServer, newDirective, tell } from "./server.ts"
+import { ask, carol, layerServer, newDirective, tell } from "./server.ts"
 
 const nowhere = "00000000-0000-4000-8000-000000000000"
 
@@ -99,18 +99,19 @@ layer(layerServer, { excludeTestServices: true })("The HTTP API", (it) => {
 
   it.effect("shows tasks and daemons, and interrupts", () =>
     Effect.gen(function*() {
-      const daemon = yield* connectDaemon(alice, "laptop", 1)
-      const id = yield* newDirective({ start: true })
+      const as = { as: "carol" } as const
+      const daemon = yield* connectDaemon(carol, "laptop", 1)
+      const id = yield* newDirective({ start: true }, as)
       const { taskId } = yield* daemon.nextTask
-      const interrupted = yield* tell(`POST /api/v1/tasks/${taskId}/interrupt`)
+      const interrupted = yield* tell(`POST /api/v1/tasks/${taskId}/interrupt`, as)
       assert.strictEqual(interrupted.directiveId, id)
-      const task = yield* tell(`GET /api/v1/tasks/${taskId}?after=${interrupted.position}`)
+      const task = yield* tell(`GET /api/v1/tasks/${taskId}?after=${interrupted.position}`, as)
       assert.include(task, { id: taskId, directiveId: id, kind: "planning", status: "starting" })
       assert.include(task.plan, "Say hello")
-      const { items } = yield* tell(`GET /api/v1/daemons?after=${interrupted.position}`)
+      const { items } = yield* tell(`GET /api/v1/daemons?after=${interrupted.position}`, as)
       assert.include(items[0], { hostname: "laptop", status: "connected", activeTasks: 1 })
       assert.deepStrictEqual(yield* tell("GET /api/v1/daemons", { as: "bob" }), { items: [], parked: null })
-      assert.strictEqual((yield* ask(`POST /api/v1/tasks/${nowhere}/interrupt`)).body.error.code, "TaskNotFound")
+      assert.strictEqual((yield* ask(`POST /api/v1/tasks/${nowhere}/interrupt`, as)).body.error.code, "TaskNotFound")
       assert.strictEqual((yield* ask(`POST /api/v1/tasks/${taskId}/interrupt`, { as: "bob" })).status, 404)
       yield* daemon.disconnect
     }))
@@ -160,7 +161,10 @@ layer(layerServer, { excludeTestServices: true })("The HTTP API", (it) => {
     Effect.gen(function*() {
       const headers = { "idempotency-key": "create-1" }
       const id = yield* newDirective({}, { headers })
-      assert.strictEqual(yield* newDirective({ title: "Something else" }, { headers }), id)
+      assert.strictEqual(yield* newDirective({}, { headers }), id)
+      const other = { title: "Something else", goal: "Say hello" }
+      const refused = yield* ask("POST /api/v1/directives", { body: other, headers })
+      assert.deepStrictEqual([refused.status, refused.body.error.code], [409, "KeyReused"])
       assert.notStrictEqual(yield* newDirective({}, { headers, as: "bob" }), id)
       const adding = { body: { name: "Once" }, headers: { "idempotency-key": "add-1" } }
       const first = yield* tell(`POST /api/v1/directives/${id}/steps`, adding)
@@ -172,6 +176,9 @@ layer(layerServer, { excludeTestServices: true })("The HTTP API", (it) => {
       assert.strictEqual((yield* tell(`PATCH /api/v1/directives/${id}`, patch)).goalRevision, 2)
       yield* tell(`PATCH /api/v1/directives/${id}`, { body: { goal: "Even more" } })
       assert.strictEqual((yield* tell(`PATCH /api/v1/directives/${id}`, patch)).goalRevision, 2)
+      // What would be lost if it was taken for a repeat.
+      const changed = yield* ask(`PATCH /api/v1/directives/${id}`, { ...patch, body: { goal: "Less" } })
+      assert.deepStrictEqual([changed.status, changed.body.error.code], [409, "KeyReused"])
     }))
 
   it.effect("pages through a list with a cursor, each directive once", () =>

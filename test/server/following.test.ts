@@ -34,17 +34,19 @@ const layerWatchedLog = Layer.effect(
 
 const address = { host: "127.0.0.1", port: 0 }
 
-const layerServer = HttpServer.layer(address, Layer.empty).pipe(
-  Layer.provide(layerWatchedLog),
-  Layer.provideMerge(layerRuntime),
-  Layer.provideMerge(Layer.effect(Subscriptions, Queue.unbounded<"opened" | "closed">())),
-  Layer.provideMerge(Layer.effect(Breakage, PubSub.unbounded<EventLogError>()))
+/** A server on the runtime that all tests share: each has its own, whose subscriptions are those of its clients. */
+const layerServer = Layer.fresh(
+  HttpServer.layer(address, Layer.empty).pipe(
+    Layer.provide(layerWatchedLog),
+    Layer.provideMerge(Layer.effect(Subscriptions, Queue.unbounded<"opened" | "closed">())),
+    Layer.provideMerge(Layer.effect(Breakage, PubSub.unbounded<EventLogError>()))
+  )
 )
 
 const nextEvent = (lines: Queue.Dequeue<string>) =>
   Effect.map(Queue.take(lines), (line): { position: number; type: string; stream: string } => JSON.parse(line))
 
-layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => {
+layer(layerRuntime, { excludeTestServices: true })("Answers that go on", (it) => {
   it.effect("give the events of one directive as lines of JSON, from a position on", () =>
     Effect.gen(function*() {
       const id = yield* newDirective({ start: true })
@@ -60,7 +62,7 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
       const later = yield* tell(`GET /api/v1/directives/${id}/events?from=${events[1].position}`)
       assert.strictEqual(JSON.parse(later.split("\n")[0]).position, events[1].position)
       assert.strictEqual(yield* tell(`GET /api/v1/directives/${id}/events?from=99999999`), "")
-    }))
+    }).pipe(Effect.provide(layerServer)))
 
   it.effect("give each event once, those that are there and those that come, until the client leaves", () =>
     Effect.gen(function*() {
@@ -76,7 +78,7 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
       assert.deepStrictEqual([second.type, second.stream], ["GoalChanged", first.stream])
       yield* hangUp
       assert.strictEqual(yield* Queue.take(seen), "closed")
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped, Effect.provide(layerServer)))
 
   it.effect("are server-sent events for those who ask for them, and resume where the client left off", () =>
     Effect.gen(function*() {
@@ -99,7 +101,7 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
       assert.include(data, "\"type\":\"DirectiveArchived\"")
       yield* resumed.hangUp
       assert.deepStrictEqual(yield* Queue.takeN(seen, 2), ["opened", "closed"])
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped, Effect.provide(layerServer)))
 
   it.effect("show a task's output as it is written, until the task ends", () =>
     Effect.gen(function*() {
@@ -121,9 +123,10 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
         "thinking\ndone \u{1f389}\n"
       )
       yield* daemon.disconnect
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped, Effect.provide(layerServer)))
 
   const accept = { accept: "text/event-stream" }
+  const isId = (line: string) => line.startsWith("id: ")
 
   it.effect(
     "end as what is whole when the server stops, and go on at the next one where they left off",
@@ -140,20 +143,21 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
           Effect.all([open(events), open(events, accept), open(`/api/v1/tasks/${taskId}/output?follow=true`)]),
           context
         )
-        for (const { lines } of opened) yield* Queue.take(lines)
+        const [ofLines, sent, ofTask] = opened
+        for (const { lines } of [ofLines, ofTask]) yield* Queue.take(lines)
+        const first = yield* Effect.repeat(Queue.take(sent.lines), { until: isId })
         yield* Scope.close(stop, Exit.void)
         assert.deepStrictEqual(yield* Effect.forEach(opened, ({ ended }) => ended), ["whole", "whole", "whole"])
 
-        const [, sent] = opened
-        const shown = yield* Queue.takeAll(sent.lines)
-        const last = shown.findLast((line) => line.startsWith("id: "))!.slice("id: ".length)
+        const shown = [first, ...(yield* Queue.clear(sent.lines))]
+        const last = shown.findLast(isId)!.slice("id: ".length)
         const again = yield* open(events, { ...accept, "last-event-id": last })
         assert.strictEqual(yield* Queue.take(again.lines), ":")
         yield* tell(`PATCH /api/v1/directives/${id}`, { body: { title: "Welcome" } })
         const [, next] = yield* Queue.takeN(again.lines, 2)
         const after = yield* tell(`GET /api/v1/directives/${id}/events?from=${Number(last) + 1}`)
         assert.strictEqual(next, `id: ${JSON.parse(after.split("\n")[0]).position}`)
-      }).pipe(Effect.scoped),
+      }).pipe(Effect.scoped, Effect.provide(layerServer)),
     10_000
   )
 
@@ -163,7 +167,6 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
       const { id, taskId } = yield* runningTask
       const output = yield* TaskOutput
       yield* output.append(taskId, "thinking\n")
-      yield* Queue.clear(seen)
       const events = `/api/v1/directives/${id}/events?follow=true`
       const opened = [
         yield* open(events),
@@ -177,5 +180,5 @@ layer(layerServer, { excludeTestServices: true })("Answers that go on", (it) => 
         new EventLogError({ method: "follow", cause: new Error("the connection is gone") })
       )
       for (const { ended } of opened) assert.strictEqual(yield* ended, "broken off")
-    }).pipe(Effect.scoped), 10_000)
+    }).pipe(Effect.scoped, Effect.provide(layerServer)), 10_000)
 })

@@ -1,4 +1,4 @@
-/** A whole server on a real socket and a real database, two owners with a key each, and a way to talk to it as anybody. */
+/** A whole server on a real socket and a real database, owners with a key each, and a way to talk to it as anybody. */
 import { NodeCrypto } from "@effect/platform-node"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
@@ -18,16 +18,22 @@ import { layerDatabase } from "../support/postgres.ts"
 
 export const alice = OwnerId.make("alice")
 export const bob = OwnerId.make("bob")
+/** Whoever has a daemon shares it with nobody, or it would do what other tests have started. */
+export const carol = OwnerId.make("carol")
 
-/** The keys of the two owners. */
-export class Keys extends Context.Service<Keys, { readonly alice: string; readonly bob: string }>()("test/Keys") {}
+/** The keys of the owners. */
+export class Keys extends Context.Service<Keys, {
+  readonly alice: string
+  readonly bob: string
+  readonly carol: string
+}>()("test/Keys") {}
 
 const layerKeys = Layer.effect(
   Keys,
   Effect.gen(function*() {
     const keys = yield* ApiKeys
     const make = (ownerId: OwnerId) => Effect.map(keys.create(ownerId, "test"), ({ key }) => Redacted.value(key))
-    return { alice: yield* make(alice), bob: yield* make(bob) }
+    return { alice: yield* make(alice), bob: yield* make(bob), carol: yield* make(carol) }
   })
 )
 
@@ -65,7 +71,7 @@ export interface Answer {
 }
 
 export interface Asking {
-  readonly as?: "alice" | "bob" | "nobody"
+  readonly as?: "alice" | "bob" | "carol" | "nobody"
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
 }
