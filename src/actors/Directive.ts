@@ -23,7 +23,7 @@ import {
 } from "./DirectiveCommand.ts"
 import { empty, isOpen, type State, type Step, stepOf, type Task, taskOf } from "./DirectiveState.ts"
 import { addSteps } from "./internal/addSteps.ts"
-import { recall } from "./internal/answers.ts"
+import { digestOf, recall } from "./internal/answers.ts"
 import { type Context, defaultPolicy, Draft, type Policy } from "./internal/draft.ts"
 import { failHandOver, handOver, report, stopTask } from "./internal/endings.ts"
 import { evolve } from "./internal/evolve.ts"
@@ -78,7 +78,9 @@ export const decide = (
   if (Result.isFailure(outcome)) return Result.fail(outcome.failure)
   advance(draft)
   const answer = { ...answerOf(draft.state), ...outcome.success }
-  if (commandId !== undefined) draft.record({ _tag: "CommandAnswered", commandId, command: command._tag, answer })
+  if (commandId !== undefined) {
+    draft.record({ _tag: "CommandAnswered", commandId, command: command._tag, digest: digestOf(command), answer })
+  }
   return Result.succeed({ events: draft.events, state: draft.state, answer })
 }
 

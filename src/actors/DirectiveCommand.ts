@@ -241,8 +241,11 @@ export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   refused: Schema.String
 }) {
   override get message() {
-    return `The idempotency key ${JSON.stringify(this.commandId)} was given to a ${this.answered} before: ` +
-      `a ${this.refused} needs one of its own`
+    const isSame = this.answered === this.refused
+    return `The idempotency key ${JSON.stringify(this.commandId)} was given to ` +
+      `${isSame ? "another" : "a"} ${this.answered} before: ${
+        isSame ? "this" : "a"
+      } ${this.refused} needs one of its own`
   }
 }
 

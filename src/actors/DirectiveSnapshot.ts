@@ -56,7 +56,7 @@ const task = struct<Task>({
   reason: text()
 })
 
-const answered = struct<Answered>({ commandId: text(), command: text(), answer: plain })
+const answered = struct<Answered>({ commandId: text(), command: text(), digest: text(), answer: plain })
 
 const dag = struct<Dag>({
   open: Codec.heap,

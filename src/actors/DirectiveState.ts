@@ -71,6 +71,8 @@ export interface Answered {
   readonly commandId: string
   /** Which command it was; older logs do not say. */
   readonly command: string | undefined
+  /** Of all that it asked for; older logs do not say. */
+  readonly digest: string | undefined
   readonly answer: DirectiveAnswer
 }
 

@@ -121,8 +121,16 @@ export const DirectiveEvent = Schema.TaggedUnion({
   // Memories
   MemorySet: { key: Schema.String, value: Schema.String, category: Schema.optionalKey(Schema.String) },
   MemoryRemoved: { key: Schema.String },
-  /** The answer to a command that carried an idempotency key. A repeat of this command gets it again. */
-  CommandAnswered: { commandId: Schema.String, command: Schema.optionalKey(Schema.String), answer: Schema.Json }
+  /**
+   * The answer to a command that carried an idempotency key. A repeat of this command gets it again: `digest` is that of all
+   * it asked for.
+   */
+  CommandAnswered: {
+    commandId: Schema.String,
+    command: Schema.optionalKey(Schema.String),
+    digest: Schema.optionalKey(Schema.String),
+    answer: Schema.Json
+  }
 })
 export type DirectiveEvent = typeof DirectiveEvent.Type
 

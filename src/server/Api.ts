@@ -85,7 +85,10 @@ const isInPaths = Schema.isPattern(/^(?!\.\.?$)/s, { message: "cannot be . or ..
 const memoryOfDirective = { id: DirectiveId, key: key.check(isInPaths) }
 const task = { id: TaskId }
 
-/** A repeat of a command with the same key gets the answer that the first one got, and does nothing. */
+/**
+ * A repeat of a command with the same key gets the answer that the first one got, and does nothing. What asks for something else
+ * with that key is refused.
+ */
 const headers = {
   "idempotency-key": Schema.optionalKey(
     Schema.String.check(

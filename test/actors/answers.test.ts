@@ -5,6 +5,7 @@ import { Daemons } from "../../src/actors/Daemons.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
 import { type DirectiveCommand, KeyReused } from "../../src/actors/DirectiveCommand.ts"
 import { answersMax } from "../../src/actors/DirectiveState.ts"
+import { digestOf } from "../../src/actors/internal/answers.ts"
 import { Supervisor } from "../../src/actors/SupervisorActor.ts"
 import { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
@@ -20,6 +21,31 @@ describe("An idempotency key, by the rules", () => {
     given(created, { _tag: "CommandAnswered", commandId: "key", command: "AddSteps", answer })
       .when(set("a"), { commandId: "key" })
       .thenRejects(new KeyReused({ commandId: "key", answered: "AddSteps", refused: "SetMemory" }))
+  })
+
+  it("does not stand for two commands of a kind either, and the refusal says so", () => {
+    const first = set("a")
+    given(created, { _tag: "CommandAnswered", commandId: "key", command: "SetMemory", digest: digestOf(first), answer })
+      .when(set("b"), { commandId: "key" })
+      .thenRejects(new KeyReused({ commandId: "key", answered: "SetMemory", refused: "SetMemory" }))
+    assert.strictEqual(
+      new KeyReused({ commandId: "key", answered: "SetMemory", refused: "SetMemory" }).message,
+      "The idempotency key \"key\" was given to another SetMemory before: this SetMemory needs one of its own"
+    )
+  })
+
+  it("stands for what is asked for, in whatever order and with whatever is left out", () => {
+    const update = (fields: object): DirectiveCommand => ({ _tag: "UpdateDirective", ...fields })
+    assert.strictEqual(digestOf(update({ title: "T", goal: "G" })), digestOf(update({ goal: "G", title: "T" })))
+    assert.strictEqual(digestOf(update({ title: "T", goal: undefined })), digestOf(update({ title: "T" })))
+    assert.notStrictEqual(digestOf(update({ title: "T" })), digestOf(update({ goal: "T" })))
+    assert.match(digestOf(update({})), /^[0-9a-f]{64}$/)
+  })
+
+  it("of an older log, which does not say what was asked for, gets its answer for any command of that kind", () => {
+    given(created, { _tag: "CommandAnswered", commandId: "key", command: "SetMemory", answer })
+      .when(set("b"), { commandId: "key" })
+      .thenAnswers({ goalRevision: 1 })
   })
 
   it("of an older log, which does not say what it stood for, gets the answer that it got", () => {
@@ -88,8 +114,15 @@ const suite = (name: string, layer: Layer.Layer<EventLog, unknown>) =>
         assert.deepInclude(first, { status: "draft", goalRevision: 1 })
         yield* askAll(more)
         const before = yield* length
-        const [again, other] = yield* askAll([["steps", steps("b")], ["steps", set("b")]])
+        const [again, changed, other] = yield* askAll([["steps", steps("a")], ["steps", steps("b")], [
+          "steps",
+          set("b")
+        ]])
         assert.deepStrictEqual(again, first)
+        assert.deepStrictEqual(
+          changed,
+          new KeyReused({ commandId: "steps", answered: "AddSteps", refused: "AddSteps" })
+        )
         assert.deepStrictEqual(
           other,
           new KeyReused({ commandId: "steps", answered: "AddSteps", refused: "SetMemory" })

@@ -217,15 +217,8 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     name: "key-of-another-command",
     wrong: "A command gets the answer to another one that came with its key.",
     file: "src/actors/internal/answers.ts",
-    find: "  first === undefined || first === command._tag\n",
-    replace: "  first === undefined || first !== \"\"\n"
-  },
-  {
-    name: "failed-resumption-forgotten",
-    wrong: "A directive that could not come up is left alone when that has been tried for a minute.",
-    file: "src/actors/DirectiveActor.ts",
-    find: "            busy.add(directiveId)\n",
-    replace: ""
+    find: "  return isRepeat\n",
+    replace: "  return isRepeat || first !== \"\"\n"
   },
   {
     name: "made-where-another-has-it",

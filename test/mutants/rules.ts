@@ -174,8 +174,8 @@ export const inRules: ReadonlyArray<Mutant> = [
     name: "answer-not-kept",
     wrong: "The answer to a command with an idempotency key is not recorded where the command changed nothing.",
     file: "src/actors/Directive.ts",
-    find: "  if (commandId !== undefined) draft.record({",
-    replace: "  if (commandId !== undefined && draft.events.length > 0) draft.record({"
+    find: "  if (commandId !== undefined) {\n    draft.record({",
+    replace: "  if (commandId !== undefined && draft.events.length > 0) {\n    draft.record({"
   },
   {
     name: "key-not-looked-up",
