@@ -41,6 +41,8 @@ export const hold = Effect.fnUntraced(function*(
     monotonic: Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   })
   const held = new Set<OwnerId>()
+  /** Those that turned out to be here since the first take-over that was not answered: it may be what brought them. */
+  const found = new Set<OwnerId>()
   const takenOver = yield* Queue.unbounded<ReadonlyArray<OwnerId>>()
   const lost = yield* Deferred.make<string>()
   let isLost = false
@@ -61,6 +63,7 @@ export const hold = Effect.fnUntraced(function*(
     const waiting = renewal
     renewal = Deferred.makeUnsafe()
     yield* Deferred.succeed(waiting, undefined)
+    if (!mayHaveMore) found.clear()
     // Without an answer it may have happened all the same, and then nobody else goes on with them.
     const taken = yield* Effect.tapError(
       table.takeOver(Validity.mayJudge(validity, now(), times)),
@@ -69,7 +72,8 @@ export const hold = Effect.fnUntraced(function*(
           mayHaveMore = true
         })
     )
-    const more = mayHaveMore ? (yield* table.owners).filter((ownerId) => !held.has(ownerId)) : []
+    const isNew = (ownerId: OwnerId) => !held.has(ownerId) || found.has(ownerId)
+    const more = mayHaveMore ? (yield* table.owners).filter(isNew) : []
     mayHaveMore = false
     const owners = [...new Set([...taken, ...more])]
     for (const ownerId of owners) held.add(ownerId)
@@ -79,7 +83,11 @@ export const hold = Effect.fnUntraced(function*(
   const take = Effect.fnUntraced(function*(owners: ReadonlyArray<OwnerId>) {
     if (isLost) return yield* fenced
     const locations = yield* table.take(owners)
-    for (const [ownerId, { _tag }] of locations) if (_tag === "Here") held.add(ownerId)
+    for (const [ownerId, { _tag }] of locations) {
+      if (_tag !== "Here" || held.has(ownerId)) continue
+      held.add(ownerId)
+      found.add(ownerId)
+    }
     return locations
   })
 

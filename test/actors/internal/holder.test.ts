@@ -42,6 +42,24 @@ describe("A process that holds leases", () => {
       assert.deepStrictEqual(yield* Queue.clear(taken), [[bob]])
     }))
 
+  it.effect("goes on with what it never heard it took over, although somebody has asked for it meanwhile", () =>
+    Effect.gen(function*() {
+      let isAnswered = true
+      const leases = yield* holding({
+        takeOver: () => isAnswered ? Effect.succeed([]) : away,
+        owners: Effect.sync(() => [ada, bob])
+      })
+      yield* leases.take([ada])
+      const taken = yield* Queue.unbounded<ReadonlyArray<OwnerId>>()
+      yield* Effect.forkScoped(Stream.runForEach(leases.takenOver, (owners) => Queue.offer(taken, owners)))
+      isAnswered = false
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* leases.locate(bob), { _tag: "Here" })
+      isAnswered = true
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Queue.clear(taken), [[bob]])
+    }))
+
   it.effect("says how long the table has not answered", () =>
     Effect.gen(function*() {
       let isAway = false
