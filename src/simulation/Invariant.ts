@@ -25,6 +25,13 @@ export interface ObservedDaemon {
   readonly connectedSince: number
 }
 
+/** A slot of a daemon that a process takes for taken. */
+export interface Assigned {
+  readonly node: string
+  readonly daemon: ObservedDaemon
+  readonly taskId: TaskId
+}
+
 /** What a checker can look at. */
 export interface Observed {
   readonly profile: Profile
@@ -32,6 +39,12 @@ export interface Observed {
   readonly daemons: () => ReadonlyArray<ObservedDaemon>
   /** Which process has an owner: nothing where there is one process alone, or none has it. */
   readonly homeOf: (ownerId: OwnerId) => string | undefined
+  /** Which process has claimed a stream last, by the log. */
+  readonly claimantOf: (stream: string) => string | undefined
+  /** Whether a process lives, goes on and reaches the store. */
+  readonly isUp: (node: string) => boolean
+  /** What processes that are up believe that daemons have. */
+  readonly assigned: () => ReadonlyArray<Assigned>
   /** Everything that was committed, in order. */
   readonly events: ReadonlyArray<RecordedEvent>
   /** What a subscriber has got of it. */

@@ -180,13 +180,6 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     replace: "  directiveId,\n  handOver: Math.min(handOver, 1)\n"
   },
   {
-    name: "unheard-end-takes-no-room",
-    wrong: "What has ended in the log alone, while its directive was away, takes no room at its daemon.",
-    file: "src/actors/Daemons.ts",
-    find: `if (delivery._tag !== "Chosen" && !entry.tasks.has(taskId)) Slots.addForeign(entry, taskId, handOver)`,
-    replace: `if (delivery._tag === "Chosen") Slots.addForeign(entry, taskId, handOver)`
-  },
-  {
     name: "slots-of-the-refused-kept",
     wrong: "A directive whose creation the store refused keeps the slots that it had chosen.",
     file: "src/actors/DirectiveActor.ts",
@@ -199,13 +192,6 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     file: "src/actors/internal/slots.ts",
     find: "  if (!entry.foreign.has(taskId)) entry.load -= 1\n",
     replace: "  entry.load -= 1\n"
-  },
-  {
-    name: "aside-for-good",
-    wrong: "Who refused the daemons that had room is not told of room at another.",
-    file: "src/actors/internal/slots.ts",
-    find: "  if (entry.free === 0 && free > 0) {\n",
-    replace: "  if (entry.free === 0 && free < 0) {\n"
   },
   {
     name: "whoever-asks-gets-all",

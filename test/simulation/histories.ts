@@ -6,6 +6,7 @@ import type { RecordedEvent, StoredEvent } from "../../src/events/EventLog.ts"
 import { daemonIdOf, directiveIdOf, OwnerId, StepId, TaskId, uuidV5 } from "../../src/events/Ids.ts"
 import { Ledger } from "../../src/simulation/internal/ledger.ts"
 import {
+  type Assigned,
   type Checker,
   type Invariant,
   type ObservedDaemon,
@@ -106,7 +107,14 @@ export const daemon: ObservedDaemon = {
 /** What a checker says of a history: each append is a list of events. */
 export const history = (
   invariant: Invariant,
-  options: { readonly daemons?: ReadonlyArray<ObservedDaemon>; readonly profile?: Profile; readonly node?: string } = {}
+  options: {
+    readonly daemons?: ReadonlyArray<ObservedDaemon>
+    readonly assigned?: ReadonlyArray<Assigned>
+    readonly profile?: Profile
+    readonly node?: string
+    readonly home?: string
+    readonly claimant?: string
+  } = {}
 ) => {
   const ledger = new Ledger()
   const events: Array<RecordedEvent> = []
@@ -118,7 +126,10 @@ export const history = (
     profile: options.profile ?? profiles.calm,
     ledger,
     daemons: () => options.daemons ?? [daemon],
-    homeOf: () => "node-1",
+    homeOf: () => options.home ?? "node-1",
+    claimantOf: () => options.claimant ?? "node-1",
+    isUp: () => true,
+    assigned: () => options.assigned ?? [],
     events,
     seen: () => seen,
     now: () => now,

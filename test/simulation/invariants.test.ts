@@ -416,6 +416,19 @@ check(
   { "a frame of a process that has lost the owner": (told) => told.checker.frame?.(daemon, spawn(), "node-2") }
 )
 
+it("notices that nobody goes on with a directive of an owner that has moved", () => {
+  history(leases).append([connected, ...begun]).wait(120_000)
+  const others = history(leases, { node: "node-2", home: "node-2", claimant: "node-1" })
+  assert.throws(() => others.append([connected, ...begun]).wait(120_000), "goes on with directive")
+})
+
+it("notices a slot that is kept for a task that has ended", () => {
+  const assigned = [{ node: "node-1", daemon, taskId: taskId("a") }]
+  const kept = () => history(places, { assigned }).append([connected, ...oneStep, handedOver("a")])
+  kept().checker.end?.()
+  assert.throws(() => kept().append([completed("a"), stepCompleted("a")]).checker.end?.(), "keeps one of the daemon")
+})
+
 it("notices that a process is taken for dead that has not stood still", () => {
   const { lost } = history(leases).checker
   lost?.("node-1", 45_000)

@@ -21,6 +21,10 @@ export class Cluster {
     return [...this.#machines.values()]
   }
 
+  isUp(name: string): boolean {
+    return this.#machines.get(name)?.fibers.isRunning === true
+  }
+
   /** A process that something gets to, if there is one. */
   pick(chance: Chance): Machine | undefined {
     const machines = this.machines

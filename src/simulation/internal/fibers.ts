@@ -48,6 +48,10 @@ export class Fibers implements Runner, Scheduler.Scheduler, Scheduler.SchedulerD
     return this.#state === "dead"
   }
 
+  get isRunning(): boolean {
+    return this.#state === "running"
+  }
+
   die(): void {
     this.#state = "dead"
     this.#tasks.length = 0

@@ -1,7 +1,7 @@
 /** One simulated process with the runtime in it: the production actors, on virtual time and a simulated store. */
 import { Context, Effect, Exit, Layer, Option, Scope, Stream } from "effect"
 import type { DaemonRegistries } from "../../actors/DaemonRegistryActor.ts"
-import type { Daemons } from "../../actors/Daemons.ts"
+import { Daemons } from "../../actors/Daemons.ts"
 import type { Directives } from "../../actors/DirectiveActor.ts"
 import * as FencedLog from "../../actors/FencedLog.ts"
 import { layerActors, reconcile, resume } from "../../actors/layer.ts"
@@ -12,6 +12,7 @@ import { TaskDirectory } from "../../daemon/DaemonSession.ts"
 import type { TaskOutput } from "../../daemon/TaskOutput.ts"
 import { EventLog } from "../../events/EventLog.ts"
 import { Snapshots } from "../../events/Snapshots.ts"
+import type { Assigned, ObservedDaemon } from "../Invariant.ts"
 import { Fibers } from "./fibers.ts"
 import type { Process } from "./store.ts"
 import type { World } from "./world.ts"
@@ -109,6 +110,16 @@ export class Machine implements Process {
       })
     if (!this.#isServing) this.#waiting.push(start)
     else start()
+  }
+
+  /** What it believes that these daemons have. */
+  assigned(daemons: ReadonlyArray<ObservedDaemon>): ReadonlyArray<Assigned> {
+    const services = this.#services
+    if (services === undefined) return []
+    const book = Context.get(services, Daemons)
+    return daemons.flatMap((daemon) =>
+      book.assignments(daemon.ownerId, daemon.daemonId).map(({ taskId }) => ({ node: this.name, daemon, taskId }))
+    )
   }
 
   crash(): void {

@@ -154,7 +154,7 @@ export class Store {
       Effect.callback((resume) => {
         const key = this.#keyOf(`${method} ${about}`)
         const latency = latencyOf(this.#faults.chance(`latency ${key}`))
-        const isRefused = this.#isAway() ||
+        const isRefused = this.isAway() ||
           this.#faults.strikes("readRefused", key, () => `the store refuses to ${method} ${about}`)
         return Effect.sync(
           fibers.after(latency, () => resume(isRefused ? failure(method, unreachable, "nothing") : read))
@@ -214,7 +214,7 @@ export class Store {
     const key = this.#keyOf(first.about)
     const chance = this.#faults.chance(`latency ${key}`)
     let latency = latencyOf(chance)
-    if (this.#isAway()) {
+    if (this.isAway()) {
       // A connection that is not made, or one that breaks.
       return this.#later(fibers, chance.between(1, 1000), () => {
         for (const one of group) one.fail("nothing", unreachable)
@@ -289,7 +289,7 @@ export class Store {
 
   /** The table of leases is in the store as well: each call goes there and back. */
   readonly carry: Leases.Carry = (node, method, call) =>
-    Effect.suspend(() => this.#isAway() ? lost(unreachable) : call).pipe(
+    Effect.suspend(() => this.isAway() ? lost(unreachable) : call).pipe(
       Effect.flatMap((answer) => {
         if (!Array.isArray(answer) || answer.length === 0 || method !== "takeOver") return Effect.succeed(answer)
         const about = this.#keyOf(`take-over by ${node}`)
@@ -326,8 +326,12 @@ export class Store {
     fibers.after(millis, run)
   }
 
-  #isAway(): boolean {
+  isAway(): boolean {
     return this.#time.now < this.awayUntil
+  }
+
+  claimantOf(stream: string): string | undefined {
+    return Effect.runSync(this.log.streamHead(stream)).owner
   }
 
   /** The same thing may be tried again, and then it is another chance. */
