@@ -30,7 +30,8 @@ const preparedDirectory = usePreparedDirectories()
 
 const settingsOf = (host: string) => ({ host, port: 5432, username: "makima", database: "postgres" })
 
-describe("The server of users who are killed", () => {
+// Many processes start here, on a machine that may have other things to do.
+describe("The server of users who are killed", { timeout: 120_000 }, () => {
   it.live("goes with the last of them", () =>
     Effect.gen(function*() {
       const directory = yield* preparedDirectory
