@@ -40,13 +40,20 @@ export interface Limits {
 }
 
 /** One life of a server, on a log that is there already. */
-export const layerServer = (port = 0, limits: Limits = {}) =>
+export const layerServer = (port = 0, limits: Limits = {}) => layerServerWith(Supervisor.layer, port, limits)
+
+/** The same, with a supervisor that a test brings along. */
+export const layerServerWith = <A, R>(
+  supervisor: Layer.Layer<Supervisor | A, never, R>,
+  port = 0,
+  limits: Limits = {}
+) =>
   HttpRouter.serve(DaemonEndpoint.layer, { disableListenLog: true, disableLogger: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { port, host: "127.0.0.1", gracefulShutdownTimeout: 100 })),
     Layer.provide(layerKeys),
     Layer.provideMerge(DaemonRegistries.layer.pipe(
       Layer.provideMerge(Directives.layer),
-      Layer.provideMerge(Layer.mergeAll(Supervisor.layer, Daemons.layer, TaskOutput.layer))
+      Layer.provideMerge(Layer.mergeAll(supervisor, Daemons.layer, TaskOutput.layer))
     )),
     Layer.provide([
       Layer.succeed(HeartbeatMillis)(limits.heartbeatMillis ?? 30_000),

@@ -5,9 +5,12 @@
  * Method: sessions without sockets in virtual time, so that an hour of nothing is an hour, and a supervisor that counts how
  * often the directive's actor is asked for.
  */
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
 import { Directives } from "../../src/actors/DirectiveActor.ts"
@@ -16,9 +19,13 @@ import { Supervisor, SupervisorPolicy } from "../../src/actors/SupervisorActor.t
 import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import { ask, create, eventsOf, settle, stream, tagsOf } from "../support/actors.ts"
 import { Broken, layerSupervisor } from "../support/broken.ts"
+import { makeCable } from "../support/cable.ts"
 import * as ControlledLog from "../support/controlledLog.ts"
 import { directiveId, ownerId } from "../support/directive.ts"
+import { eventually } from "../support/eventually.ts"
 import { connectSession } from "../support/sessionDaemon.ts"
+import { create as createAtEndpoint, layerServerWith, portOf } from "./endpointSupport.ts"
+import { startLocalDaemon, temporaryDirectory, written } from "./localSupport.ts"
 
 /** How often the actor of the directive was asked for. */
 class Asked extends Context.Service<Asked, { times: number }>()("test/Asked") {}
@@ -41,11 +48,13 @@ const layerCounting = Layer.effect(
   Layer.provideMerge(Layer.sync(Asked, () => ({ times: 0 })))
 )
 
+const quickly = Layer.succeed(SupervisorPolicy, { ...defaultPolicy, restartDelayMillis: 1 })
+
 const layer = DaemonRegistries.layer.pipe(
   Layer.provideMerge(Directives.layer),
   Layer.provideMerge(Layer.mergeAll(layerCounting, Daemons.layer, TaskOutput.layer)),
   Layer.provideMerge(ControlledLog.layer),
-  Layer.provide(Layer.succeed(SupervisorPolicy, { ...defaultPolicy, restartDelayMillis: 1 }))
+  Layer.provide(quickly)
 )
 
 /** A directive whose actor is parked while a daemon is at its step. */
@@ -149,3 +158,53 @@ for (const acknowledgements of [false, true]) {
       }).pipe(Effect.scoped, Effect.provide(layer)))
   })
 }
+
+describe("The real daemon, at a real endpoint", () => {
+  const heartbeatMillis = 300
+  const agent = `
+echo $$ >"$TEST_DIRECTORY/pid"
+until [ -e "$TEST_DIRECTORY/go" ]; do sleep 0.02; done
+`
+  it.live("says its final report once for each connection, and has it in the log when the directive is resumed", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const directives = yield* Directives
+      const daemons = yield* Daemons
+      const asked = yield* Asked
+      const broken = yield* Broken
+      const cable = yield* makeCable(yield* portOf)
+      yield* startLocalDaemon({ port: cable.port, directory, agent, heartbeatMillis })
+      yield* createAtEndpoint({ name: "named-a" })
+      yield* written(join(directory, "pid"))
+      const happens = (tag: string) =>
+        eventually(tag, Effect.map(tagsOf(), (tags) => tags.some((each) => each === tag)))
+      yield* happens("StepStarted")
+
+      broken.set(stream, "decide")
+      yield* Effect.flip(directives.ask(directiveId, { _tag: "Wake" })).pipe(
+        Effect.repeat({ until: (error) => error._tag === "ActorUnavailable" && error.parked !== undefined })
+      )
+      broken.delete(stream)
+
+      const isConnected = Effect.sync(() => daemons.sessions(ownerId).length > 0)
+      const hears = (times: number) => eventually(`${times} reports`, Effect.sync(() => asked.times >= times))
+      const before = asked.times
+      writeFileSync(join(directory, "go"), "")
+      yield* hears(before + 1)
+      yield* cable.pull
+      yield* eventually("the connection is gone", Effect.map(isConnected, (is) => !is))
+      yield* cable.mend
+      yield* eventually("it is back", isConnected)
+      yield* hears(before + 2)
+
+      yield* directives.ask(directiveId, { _tag: "ResumeDirective" }, { ownerId })
+      yield* happens("DirectiveIdled")
+      const tags = yield* tagsOf()
+      assert.strictEqual(tags.filter((tag) => tag === "TaskCompleted").length, 1)
+      assert.notInclude(tags, "ReportIgnored")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(layerServerWith(layerCounting, 0, { heartbeatMillis }).pipe(Layer.provide(quickly))),
+      Effect.provide([ControlledLog.layer, NodeServices.layer])
+    ))
+})
