@@ -31,12 +31,13 @@ beforeAll(() => {
   repositoryIn(folder)
 })
 
-const run = (file: string, args: ReadonlyArray<string> = []) => start(["run", file, "--data-dir", data, ...args])
+const run = (file: string, args: ReadonlyArray<string> = [], dataDirectory = data) =>
+  start(["run", file, "--data-dir", dataDirectory, ...args])
 
 /** Nothing runs, nothing is locked, and the repository knows of no worktree but its own. */
 const nothingIsLeft = (what: string) => {
   assert.deepStrictEqual(processes(), [], what)
-  assert.deepStrictEqual(leftovers(data), [], what)
+  assert.deepStrictEqual(leftovers(folder), [], what)
   assert.strictEqual(git(join(folder, "repository"), "worktree", "list").split("\n").length, 1, what)
 }
 
@@ -63,8 +64,9 @@ describe("makima run", { timeout: patience }, () => {
 
   it("leaves nothing behind, wherever it is stopped", async () => {
     // The very first start makes the data directory, which takes a while.
-    const first = run(waitingIn("first.json", "plan"))
-    await appears(data)
+    const made = join(folder, "made")
+    const first = run(waitingIn("first.json", "plan"), [], made)
+    await appears(made)
     await stops(first, "SIGINT", "while the data directory is made")
 
     const planning = run(waitingIn("planning.json", "plan"))
