@@ -199,13 +199,7 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     find: "  if (!isWhole(snapshot)) return",
     replace: "  if (snapshot.version === 0) return"
   },
-  {
-    name: "alarm-keeps-its-first-time",
-    wrong: "A time that comes sooner than the one before does not take its place.",
-    file: "src/actors/internal/alarm.ts",
-    find: "armed?.due === due ? Effect.void",
-    replace: "armed !== undefined && due !== undefined ? Effect.void"
-  },
+
   {
     name: "old-answers-not-looked-up",
     wrong: "A key is new when its answer is not in the state any more.",

@@ -24,6 +24,7 @@ import { repeats } from "../../src/simulation/invariants/repeats.ts"
 import { rests } from "../../src/simulation/invariants/rests.ts"
 import { sameState } from "../../src/simulation/invariants/sameState.ts"
 import { sequence } from "../../src/simulation/invariants/sequence.ts"
+import { slots } from "../../src/simulation/invariants/slots.ts"
 import { stepOrder } from "../../src/simulation/invariants/stepOrder.ts"
 import { turns } from "../../src/simulation/invariants/turns.ts"
 import { profiles } from "../../src/simulation/Profile.ts"
@@ -424,9 +425,12 @@ it("notices that nobody goes on with a directive of an owner that has moved", ()
 
 it("notices a slot that is kept for a task that has ended", () => {
   const assigned = [{ node: "node-1", daemon, taskId: taskId("a") }]
-  const kept = () => history(places, { assigned }).append([connected, ...oneStep, handedOver("a")])
+  const kept = () => history(slots, { assigned }).append([connected, ...oneStep, handedOver("a")])
   kept().checker.end?.()
-  assert.throws(() => kept().append([completed("a"), stepCompleted("a")]).checker.end?.(), "keeps one of the daemon")
+  const ended = () => kept().append([completed("a"), stepCompleted("a")])
+  assert.throws(() => ended().checker.end?.(), "keeps one of the daemon")
+  ended().wait(120_000)
+  assert.throws(() => ended().wait(240_000), "keeps one of the daemon")
 })
 
 it("notices that a process is taken for dead that has not stood still", () => {

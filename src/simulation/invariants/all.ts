@@ -16,6 +16,7 @@ import { repeats } from "./repeats.ts"
 import { rests } from "./rests.ts"
 import { sameState } from "./sameState.ts"
 import { sequence } from "./sequence.ts"
+import { slots } from "./slots.ts"
 import { stepOrder } from "./stepOrder.ts"
 import { turns } from "./turns.ts"
 
@@ -37,5 +38,6 @@ export const invariants: ReadonlyArray<Invariant> = [
   absences,
   interrupts,
   leases,
-  turns
+  turns,
+  slots
 ]

@@ -1,5 +1,5 @@
 /**
- * Invariant 3, twice, and in the end no slot is kept for nothing: what the log says a daemon has, and what a daemon really has when it is given another task. Daemons
+ * Invariant 3, twice: what the log says a daemon has, and what a daemon really has when it is given another task. Daemons
  * that say what is not so about others' tasks are no exception. What a daemon that comes back no longer has does not count:
  * its directive may not have come up yet after a crash, and only that one can put it into the log.
  */
@@ -9,7 +9,7 @@ import type { Invariant } from "../Invariant.ts"
 export const places: Invariant = {
   name: "3",
   says: "No daemon ever has more tasks than it said it can take, nor a task of another owner.",
-  make: ({ assigned, daemons: real, isSettled, ledger, violated }) => {
+  make: ({ daemons: real, ledger, violated }) => {
     const daemons = new Map<DaemonId, { readonly owner: string; readonly max: number }>()
     const held = new Map<DaemonId, Set<TaskId>>()
     const holder = new Map<TaskId, DaemonId>()
@@ -60,13 +60,6 @@ export const places: Invariant = {
         }
         const owner = directiveId === null ? undefined : ledger.directives.get(directiveId)?.ownerId
         if (owner !== ownerId) violated(`tasks of ${ownerId} for ${name}`, `one of ${String(owner)}`)
-      },
-      end: () => {
-        if (!isSettled()) return
-        for (const { daemon, node, taskId } of assigned()) {
-          if (ledger.currentOf(taskId)?.daemonId === daemon.daemonId) continue
-          violated("slots for what is handed over", `${node} keeps one of ${daemon.name} for task ${taskId}`)
-        }
       }
     }
   }
