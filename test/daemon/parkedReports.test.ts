@@ -130,8 +130,8 @@ for (const acknowledgements of [false, true]) {
         yield* ask({ _tag: "ResumeDirective" })
         yield* settle
         const after = asked.times
-      // The resumption asks twice, before and after, and the report of the last connection once.
-      assert.strictEqual(after, before + connections + 3)
+        // The resumption asks twice, before and after, and the report of the last connection once.
+        assert.strictEqual(after, before + connections + 3)
         const events = yield* eventsOf()
         assert.strictEqual(events.filter(({ _tag }) => _tag === "TaskCompleted").length, 1)
         assert.strictEqual(events.filter(({ _tag }) => _tag === "ReportIgnored").length, 0)
