@@ -13,6 +13,7 @@ export const chances = [
   "snapshotLost",
   "snapshotTorn",
   "takeOverAnswerLost",
+  "takeOverLate",
   // The runtime
   "crashBeforeCommit",
   "crashAfterCommit",
@@ -183,7 +184,8 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       daemonDeath: 4,
       daemonGone: 0.1,
       freezeAtCommit: 0.001,
-      takeOverAnswerLost: 0.5
+      takeOverAnswerLost: 0.5,
+      takeOverLate: 0.02
     },
     operations: { ...busy, pause: 1, resume: 3, archive: 0.2, interruptTask: 1.5, skipStep: 1.5, changeGoal: 1 }
   },
@@ -206,6 +208,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
       freeze: 6,
       freezeAtCommit: 0.005,
       takeOverAnswerLost: 0.5,
+      takeOverLate: 0.02,
       disconnect: 20,
       halfOpen: 10,
       outage: 1

@@ -129,6 +129,20 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     replace: "              yield* sleepUntil(verdict.at)\n              break\n"
   },
   {
+    name: "late-take-over-counts",
+    wrong: "A take-over that was given up moves owners to a process that has looked already what it has.",
+    file: "src/actors/MemoryLeases.ts",
+    find: "row.renewals !== renewals",
+    replace: "row.renewals < 0"
+  },
+  {
+    name: "late-take-over-judges",
+    wrong: "A take-over that was sent before a break takes for dead whoever could not renew either.",
+    file: "src/actors/MemoryLeases.ts",
+    find: "const judges = judging && now - row.renewedAt <= times.killedMillis",
+    replace: "const judges = judging"
+  },
+  {
     name: "late-claim-taken-for-a-take-over",
     wrong: "An actor is left to another process that its own process has shut out by a claim that came late.",
     file: "src/actors/SupervisorActor.ts",

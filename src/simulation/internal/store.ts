@@ -227,7 +227,7 @@ export class Store {
       done()
     }
     const failAll = (outcome: "nothing" | "unknown", from: ReadonlyArray<Waiting>) => {
-      for (const one of from) one.fail(outcome, "the connection was lost")
+      for (const one of from) one.fail(outcome, broken)
       done()
     }
     const commitAll = () => {
@@ -289,14 +289,34 @@ export class Store {
 
   /** The table of leases is in the store as well: each call goes there and back. */
   readonly carry: Leases.Carry = (node, method, call) =>
-    Effect.suspend(() => this.isAway() ? lost(unreachable) : call).pipe(
-      Effect.flatMap((answer) => {
-        if (!Array.isArray(answer) || answer.length === 0 || method !== "takeOver") return Effect.succeed(answer)
-        const about = this.#keyOf(`take-over by ${node}`)
+    Effect.suspend(() => {
+      if (this.isAway()) return lost(unreachable)
+      if (method !== "takeOver") return call
+      const about = this.#keyOf(`take-over by ${node}`)
+      const isLate = this.#faults.strikes(
+        "takeOverLate",
+        about,
+        () => `${node} gives up a look for processes that are dead, which comes later`
+      )
+      if (isLate) {
+        return Effect.andThen(this.#comeLate(call, this.#faults.chance(about).spread(1, 120_000)), lost(broken))
+      }
+      return Effect.flatMap(call, (answer) => {
+        if (!Array.isArray(answer) || answer.length === 0) return Effect.succeed(answer)
         const isLost = this.#faults.strikes("takeOverAnswerLost", about, () => `${node} takes over, and is not told`)
-        return isLost ? lost("the connection was lost") : Effect.succeed(answer)
+        return isLost ? lost(broken) : Effect.succeed(answer)
       })
+    })
+
+  /** It waits on its way for as long as nobody reaches the store. */
+  #comeLate(call: Effect.Effect<unknown, LeaseUnknown>, millis: number): Effect.Effect<unknown> {
+    return Effect.sleep(millis).pipe(
+      Effect.andThen(Effect.suspend(() => Effect.sleep(Math.max(0, this.awayUntil - this.#time.now)))),
+      Effect.andThen(call),
+      Effect.ignore,
+      Effect.forkDetach
     )
+  }
 
   /** The worst moment is while the other one has begun to go on with everything, and has not come to this yet. */
   #holdUp(chance: Chance, arrive: () => void): void {
@@ -346,6 +366,7 @@ export class Store {
 const heldUpMillisMax = 90_000
 
 const unreachable = "the store cannot be reached"
+const broken = "the connection was lost"
 
 const lost = (because: string) => Effect.fail(new LeaseUnknown({ because }))
 
