@@ -1,26 +1,24 @@
 /** Two servers on one database, a daemon and its agents, each a process of its own: one server is killed, or stands still. */
 import { assert, describe, it } from "@effect/vitest"
 import { setTimeout as sleep } from "node:timers/promises"
+import { onTestFinished } from "vitest"
 import { lines, makimaHere, patience, until } from "../support/cli.ts"
 import { portOf, type Server } from "../support/servers.ts"
-import { makeCluster } from "./cluster.ts"
+import { useCluster } from "./cluster.ts"
 
 /** How much longer than it takes the other to do all the work a server stands still: `FROZEN_SECONDS=60` by hand. */
 const frozenMillis = Number(process.env["FROZEN_SECONDS"] ?? 0) * 1_000
 
-/** Two servers, of which nobody has asked anything. */
-const makePair = async () => {
-  const cluster = await makeCluster()
-  const [a, b] = await Promise.all([cluster.startServer("a"), cluster.startServer("b")])
-  return { ...cluster, a, b }
-}
+const { allEnds, database, go, logOf, newOwner, pair, started, startServer } = useCluster()
 
 describe("Two servers on one database", { timeout: patience }, () => {
   it("end a run as if nothing had happened when the one that has it is killed, and then restarted", async () => {
-    const { a, allEnds, ask, b, checkUndisturbed, go, keys, post, started, ...cluster } = await makePair()
-    const id = await cluster.startDirective(a, "first", "second", "third")
+    const { a, b } = await pair()
+    const { ask, checkUndisturbed, key, post, startDaemon, startDirective } = await newOwner()
+    const stranger = await newOwner()
+    const id = await startDirective(a, "first", "second", "third")
     // It does not know that the other server has its owner.
-    cluster.startDaemon(b)
+    startDaemon(b)
     await started(id, "first")
 
     // What is asked of the one is done by the other, and answered the same.
@@ -31,11 +29,11 @@ describe("Two servers on one database", { timeout: patience }, () => {
     assert.deepStrictEqual(first.body, repeat.body)
     assert.strictEqual(first.headers.get("content-type"), repeat.headers.get("content-type"))
     assert.strictEqual((await post(b, "/directives", { title: 1 })).status, 422)
-    assert.strictEqual((await post(b, `/directives/${id}/pause`, undefined, "bob")).status, 404)
-    assert.strictEqual((await ask(b, `/directives/${id}`, {}, "bob")).status, 404)
+    assert.strictEqual((await stranger.post(b, `/directives/${id}/pause`)).status, 404)
+    assert.strictEqual((await stranger.ask(b, `/directives/${id}`)).status, 404)
     const [task] = (await ask(b, `/directives/${id}`)).body.tasks
     await until(() => ask(b, `/tasks/${task.id}/output`), ({ text }) => text === "hello from first\n")
-    assert.strictEqual((await ask(b, `/tasks/${task.id}/output`, {}, "bob")).status, 404)
+    assert.strictEqual((await stranger.ask(b, `/tasks/${task.id}/output`)).status, 404)
     // A request is passed on once.
     const looped = await ask(b, `/directives/${id}/pause`, { method: "POST", headers: { "makima-forwarded": "1" } })
     assert.deepStrictEqual([looped.status, looped.headers.get("retry-after")], [503, "1"])
@@ -43,7 +41,7 @@ describe("Two servers on one database", { timeout: patience }, () => {
     // Both follow, each at a server that has to do with it.
     const follow = (server: Server, path: string) =>
       fetch(`${server.url}/api/v1${path}`, {
-        headers: { authorization: `Bearer ${keys["alice"]}`, accept: "text/event-stream" }
+        headers: { authorization: `Bearer ${key}`, accept: "text/event-stream" }
       }).then((response) => response.body!.getReader())
     const output = await follow(b, `/tasks/${task.id}/output?follow=true`)
     const events = await follow(b, `/directives/${id}/events?follow=true`)
@@ -61,7 +59,7 @@ describe("Two servers on one database", { timeout: patience }, () => {
 
     go(id, "first", "second")
     await started(id, "third")
-    const restarted = await cluster.startServer("a")
+    const restarted = await startServer("a")
     // The other one has it, and keeps it.
     assert.strictEqual((await post(restarted, `/directives/${id}/pause`)).body.status, "paused")
     assert.strictEqual((await post(restarted, `/directives/${id}/resume`)).body.status, "active")
@@ -71,22 +69,25 @@ describe("Two servers on one database", { timeout: patience }, () => {
   })
 
   it("refuse a second one of a name in one line, and let it in at once when the first is killed", async () => {
-    const { allEnds, checkUndisturbed, database, go, post, started, ...cluster } = await makeCluster()
-    const first = await cluster.startServer("a")
-    cluster.startDaemon(first)
-    const id = await cluster.startDirective(first, "first")
+    const { a: first, b } = await pair()
+    const { checkUndisturbed, post, startDaemon, startDirective } = await newOwner()
+    startDaemon(first)
+    const id = await startDirective(first, "first")
     await started(id, "first")
 
-    const { status, stderr } = await makimaHere(["serve", "--port", "0", "--node", "a"], database)
+    const { status, stderr } = await makimaHere(["serve", "--port", "0", "--node", "a"], database())
     const complaints = lines(stderr).filter((line) => line.startsWith("makima: "))
     assert.deepStrictEqual(complaints, [
       "makima: a server that is called a runs on this database: give this one another name with --node"
     ])
     assert.strictEqual(status, 1)
 
+    // There is nobody else to take over.
+    b.kill("SIGTERM")
+    await b.ended
     first.kill("SIGKILL")
     await first.ended
-    const second = await cluster.startServer("a", portOf(first))
+    const second = await startServer("a", portOf(first))
     // It has what the first one had, and waits for no lease to end.
     assert.strictEqual((await post(second, `/directives/${id}/pause`)).body.status, "paused")
     assert.strictEqual((await post(second, `/directives/${id}/resume`)).body.status, "active")
@@ -96,13 +97,14 @@ describe("Two servers on one database", { timeout: patience }, () => {
   })
 
   it("leave the one that stood still nothing to send or write when it wakes up", async () => {
-    const { a: holder, allEnds, ask, b: other, checkUndisturbed, go, logOf, post, started, ...cluster } =
-      await makePair()
-    const id = await cluster.startDirective(holder, "first", "second")
-    cluster.startDaemon(holder, other)
+    const { a: holder, b: other } = await pair()
+    const { ask, checkUndisturbed, post, startDaemon, startDirective } = await newOwner()
+    const id = await startDirective(holder, "first", "second")
+    startDaemon(holder, other)
     await started(id, "first")
 
     holder.kill("SIGSTOP")
+    onTestFinished(() => holder.kill("SIGCONT"))
     // The report goes to the one that is frozen, and waits there until it wakes up.
     go(id, "first")
     // Whoever is asked meanwhile neither hangs nor knows better than the one who has it, until it has it itself.
@@ -127,7 +129,8 @@ describe("Two servers on one database", { timeout: patience }, () => {
   })
 
   it("pass on a daemon's connection with its frames and the way it ends", async () => {
-    const { a, b, keys } = await makePair()
+    const { a, b } = await pair()
+    const { key } = await newOwner()
     const connect = async (server: Server, apiKey: string) => {
       const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws/daemon`)
       const frames: Array<{ readonly type: string; readonly code?: string }> = []
@@ -141,11 +144,11 @@ describe("Two servers on one database", { timeout: patience }, () => {
       return { socket, closed, says }
     }
     for (const [here, there] of [[a, b], [b, a]] as const) {
-      const first = await connect(here, keys["alice"]!)
+      const first = await connect(here, key)
       await first.says("authenticated")
       first.socket.send("no JSON")
       assert.strictEqual((await first.says("error"))!.code, "not_a_frame")
-      const second = await connect(there, keys["alice"]!)
+      const second = await connect(there, key)
       await second.says("authenticated")
       assert.strictEqual(await first.closed, 1008)
       second.socket.close(1000)
