@@ -206,5 +206,13 @@ export const inDaemons: ReadonlyArray<Mutant> = [
     file: "src/actors/DaemonRegistryActor.ts",
     find: "return Effect.andThen(requireHere(leases, ownerId), supervisor.actor(streamOf(ownerId), behaviour))",
     replace: "return supervisor.actor(streamOf(ownerId), behaviour)"
+  },
+
+  {
+    name: "room-never-shrinks",
+    wrong: "The room of an owner's daemons counts what each of them had before as well.",
+    file: "src/actors/internal/slots.ts",
+    find: "  fleet.room += free - entry.free\n",
+    replace: "  fleet.room += Math.max(0, free - entry.free)\n"
   }
 ]
