@@ -10,7 +10,7 @@ import { shrink } from "../../src/simulation/Shrink.ts"
 import { run } from "../../src/simulation/Simulation.ts"
 import * as Story from "../../src/simulation/Story.ts"
 
-const seeds: Readonly<Record<ProfileName, number>> = { calm: 20, rough: 20, storm: 15, partition: 15, crash: 20 }
+const seeds: Readonly<Record<ProfileName, number>> = { calm: 30, rough: 80, storm: 20, partition: 30, crash: 40 }
 
 describe("Every invariant holds", () => {
   for (const [name, count] of Object.entries(seeds) as ReadonlyArray<[ProfileName, number]>) {
