@@ -30,7 +30,9 @@ export const sameState: Invariant = {
         for (const { id, table, values } of changes(events[folded]!)) {
           const ofTable = rows.get(table) ?? new Map<string, Row>()
           rows.set(table, ofTable)
-          ofTable.set(id, { ...ofTable.get(id), ...values })
+          const row = ofTable.get(id)
+          if (row === undefined) ofTable.set(id, { ...values })
+          else Object.assign(row, values)
         }
       }
       for (const directiveId of changed) compareRows(observed, rows, ledger.directives.get(directiveId)!)

@@ -30,6 +30,7 @@ export const turns: Invariant = {
   name: "turns",
   says: "No directive waits for a slot while another of its owner gets one again and again.",
   make: ({ calmSince, clock, ledger, now, profile, violated }) => {
+    const isCalm = isUndisturbed(profile)
     /** How often others have had slots since a directive waits. */
     const passed = new Map<DirectiveId, Map<DirectiveId, number>>()
 
@@ -40,7 +41,7 @@ export const turns: Invariant = {
 
     return {
       committed: (events) => {
-        const calm = isUndisturbed(profile) ? -Infinity : calmSince()
+        const calm = isCalm ? -Infinity : calmSince()
         if (calm === undefined || now() - calm < settledAfterMillis) return
         const [first] = events
         if (first === undefined || !first.stream.startsWith("directive-")) return
