@@ -110,7 +110,7 @@ const checksOf = (world: World, invariants: ReadonlyArray<Invariant>): Checks =>
     daemons: () => world.daemons,
     homeOf: (ownerId) => world.leases?.homes.get(ownerId),
     claimantOf: (stream) => world.store.claimantOf(stream),
-    isUp: (node) => world.cluster.isUp(node) && !world.store.isAway(),
+    isUp: (node) => world.cluster.isUp(node) && !world.way.isClosed(),
     assigned: () => world.cluster.machines.flatMap((machine) => machine.assigned(world.daemons)),
     events: world.store.events,
     seen: () => world.seen,

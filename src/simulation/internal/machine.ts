@@ -13,8 +13,8 @@ import type { TaskOutput } from "../../daemon/TaskOutput.ts"
 import { EventLog } from "../../events/EventLog.ts"
 import { Snapshots } from "../../events/Snapshots.ts"
 import type { Assigned, ObservedDaemon } from "../Invariant.ts"
+import type { Process } from "./commits.ts"
 import { Fibers } from "./fibers.ts"
-import type { Process } from "./store.ts"
 import type { World } from "./world.ts"
 
 /** What requests and connections have at hand. */
@@ -72,7 +72,7 @@ export class Machine implements Process {
   /** As `layerRuntime` and `serve`: first it goes on with what was under way, and then it serves. */
   #begin(services: Context.Context<Services>): void {
     this.#services = services
-    const { ledger, reconcileMillis, store } = this.#world
+    const { ledger, reconcileMillis, way } = this.#world
     const resumeAll = Effect.gen(function*() {
       const { take, takenOver } = yield* Leases
       const here = yield* take(ledger.active().map(({ ownerId }) => ownerId))
@@ -81,7 +81,7 @@ export class Machine implements Process {
         Stream.runForEach(
           takenOver,
           (owners) => {
-            store.takenOver()
+            way.takenOver()
             return resume(ledger.active().filter(({ ownerId }) => owners.includes(ownerId)))
           }
         )

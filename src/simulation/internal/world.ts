@@ -10,11 +10,13 @@ import { Client } from "./client.ts"
 import { Cluster } from "./cluster.ts"
 import { SimulatedDaemon } from "./daemon.ts"
 import { Faults } from "./faults.ts"
+import { carryOver } from "./leaseCalls.ts"
 import { Ledger } from "./ledger.ts"
 import { Store } from "./store.ts"
 import * as Subscriber from "./subscriber.ts"
 import { Time } from "./time.ts"
 import * as Users from "./users.ts"
+import { Way } from "./way.ts"
 
 export interface WorldOptions {
   readonly seed: number
@@ -32,6 +34,8 @@ export class World {
   readonly time: Time
   readonly faults: Faults
   readonly ledger = new Ledger()
+  /** How processes get to the store. */
+  readonly way: Way
   readonly store: Store
   readonly checks: Checks
   /** Which process has whom, where there are several. */
@@ -62,15 +66,15 @@ export class World {
     this.directive = directive
     this.operations = operations
     this.agent = agentOf(profile, this.faults, agent)
+    this.way = new Way(this.time, this.faults)
     this.store = new Store(
-      this.time,
-      this.faults,
+      this.way,
       (events, node) => this.checks.onCommit(events, node),
       (snapshot) => this.checks.onSnapshot(snapshot)
     )
     this.checks = checks(this)
     // Where processes stand still there has to be another to take over from them.
-    this.leases = (profile.faults.freeze ?? 0) > 0 ? MemoryLeases.makeTable(this.store.carry) : undefined
+    this.leases = (profile.faults.freeze ?? 0) > 0 ? MemoryLeases.makeTable(carryOver(this.way)) : undefined
     this.client = new Client(this)
     this.cluster = new Cluster(this, this.leases === undefined ? ["node-1"] : ["node-1", "node-2"])
     this.daemons = Array.from(
@@ -100,7 +104,7 @@ export class World {
     at("outage", "store", (key) => {
       const millis = faults.chance(key).spread(500, 180_000)
       if (!faults.happens("outage", key, () => `nobody reaches the store for ${seconds(millis)}`)) return
-      this.store.awayUntil = Math.max(this.store.awayUntil, time.now + millis)
+      this.way.closedUntil = Math.max(this.way.closedUntil, time.now + millis)
     })
     at("crash", "runtime", (key) => {
       if (faults.happens("crash", key, () => "the runtime dies")) this.cluster.crash(faults.chance(key))
@@ -139,7 +143,7 @@ export class World {
   calm(): void {
     this.calmSince = this.time.now
     this.faults.stop()
-    this.store.calm()
+    this.way.calm()
     this.cluster.calm()
     for (const daemon of this.daemons) daemon.calm()
   }
