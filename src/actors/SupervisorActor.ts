@@ -234,10 +234,13 @@ export class Supervisor extends Context.Service<Supervisor, {
 
       const resume = Effect.fnUntraced(function*(address: string, about?: About) {
         yield* ledger.known
-        const { _tag } = yield* ledger.ask({ _tag: "ResumeActor", address }, about)
-        inheritance.refuse(address)
-        ledger.resumed(address)
-        return _tag === "Resume"
+        const resuming = Effect.map(ledger.ask({ _tag: "ResumeActor", address }, about), ({ _tag }) => {
+          inheritance.refuse(address)
+          ledger.resumed(address)
+          return _tag === "Resume"
+        })
+        // Whoever asked may leave before the answer, and what is in the log by then holds here as well.
+        return yield* Fiber.join(yield* Effect.forkDetach(resuming, { startImmediately: true }))
       })
 
       return Supervisor.of({

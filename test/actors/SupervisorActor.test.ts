@@ -168,6 +168,25 @@ describe("SupervisorActor", () => {
       assert.strictEqual((yield* history).at(-1), "ActorParked one")
     }).pipe(Effect.provide(runtime)))
 
+  it.effect("lets a parked actor run again, and tells who waits for that, also where whoever resumed it has left", () =>
+    Effect.gen(function*() {
+      const supervisor = yield* Supervisor
+      const { gate } = yield* ControlledLog.Control
+      const one = yield* open("one")
+      yield* failUntilParked(one)
+      const waiting = yield* Effect.forkChild(supervisor.awaitResumed("one"))
+      gate.closeUnsafe()
+      const resuming = yield* Effect.forkChild(supervisor.resume("one"))
+      yield* settle
+      yield* Fiber.interrupt(resuming)
+      gate.openUnsafe()
+      yield* settle
+      assert.strictEqual((yield* history).at(-1), "ActorResumed one")
+      assert.isTrue(Option.isNone(yield* supervisor.parked("one")))
+      assert.strictEqual((yield* one.ask(write("a"))).answer, 1)
+      yield* Fiber.join(waiting)
+    }).pipe(Effect.provide(runtime)))
+
   it.effect("tells those who wait for a parked actor that it is parked", () =>
     Effect.gen(function*() {
       const one = yield* open("one", {

@@ -104,7 +104,7 @@ export const open = Effect.fnUntraced(function*(
       if (answer._tag === "Park" && "address" in command) {
         parked.set(command.address, { since: answer.since, cause: answer.cause })
       }
-      if (answer._tag === "Resume" && "address" in command) parked.delete(command.address)
+      if (command._tag === "ResumeActor") parked.delete(command.address)
       return answer
     })
   const isOwn = (address: string) =>
