@@ -144,9 +144,10 @@ const directives = HttpApiGroup.make("directives").add(
     success: HttpApiSchema.StreamNdjson({ schema: EventLine, maxElementBytes: lineBytesMax })
   }).annotate(
     OpenApi.Description,
-    "With follow, the answer goes on until the client leaves or the server stops. Then it ends as what is whole: the events in " +
-      "it are all there were. An answer that breaks off is not whole. Either way a client asks again, from the position after " +
-      "the last one it has, as event sources do by themselves with Last-Event-ID."
+    "With follow, the answer goes on until the client leaves or the server stops. Then it ends as what is whole: it has all " +
+      "events up to the last one in it, and at least those that there were when the client asked. An answer that breaks off is " +
+      "not whole. Either way a client asks again, from the position after the last one it has, as event sources do by " +
+      "themselves with Last-Event-ID."
   ),
   HttpApiEndpoint.get("why", "/directives/:id/why", { params: directive, success: Why })
 )

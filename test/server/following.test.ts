@@ -1,9 +1,10 @@
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, PubSub, Queue, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Latch, Layer, PubSub, Queue, Scope, Stream } from "effect"
 import { TaskOutput } from "../../src/daemon/TaskOutput.ts"
 import { EventLog, EventLogError } from "../../src/events/EventLog.ts"
 import { TaskId } from "../../src/events/Ids.ts"
 import * as HttpServer from "../../src/server/HttpServer.ts"
+import { eventually } from "../support/eventually.ts"
 import { connectDaemon } from "../support/fakeDaemon.ts"
 import { open, runningTask } from "./goingOn.ts"
 import { alice, ask, layerRuntime, newDirective, tell } from "./server.ts"
@@ -160,6 +161,42 @@ layer(layerRuntime, { excludeTestServices: true })("Answers that go on", (it) =>
       }).pipe(Effect.scoped, Effect.provide(layerServer)),
     10_000
   )
+
+  for (const [isRead, how] of [[true, "whole"], [false, "broken off"]] as const) {
+    it.effect(
+      `are ${how} when the server stops and what was there ${isRead ? "can be" : "is not"} read before that`,
+      () =>
+        Effect.gen(function*() {
+          const log = yield* EventLog
+          const rest = Latch.makeUnsafe(false)
+          const read: EventLog["Service"]["read"] = (...args) =>
+            Stream.concat(
+              Stream.take(log.read(...args), 1),
+              Stream.unwrap(Effect.as(rest.await, Stream.drop(log.read(...args), 1)))
+            )
+          const stop = yield* Scope.make()
+          const context = yield* Layer.buildWithScope(
+            Layer.fresh(HttpServer.layer(address, Layer.empty)).pipe(
+              Layer.provide(Layer.succeed(EventLog)({ ...log, read }))
+            ),
+            stop
+          )
+          const id = yield* newDirective({ start: true })
+          const { length } = (yield* tell(`GET /api/v1/directives/${id}/events`)).trim().split("\n")
+          const opened = yield* Effect.provideContext(open(`/api/v1/directives/${id}/events?follow=true`), context)
+          yield* Queue.take(opened.lines)
+          const stopping = yield* Effect.forkChild(Scope.close(stop, Exit.void))
+          const url = yield* Effect.provideContext(HttpServer.url, context)
+          const isListening = Effect.isSuccess(Effect.tryPromise(() => fetch(url)))
+          yield* eventually("the server takes nobody any more", Effect.map(isListening, (is) => !is))
+          if (isRead) rest.openUnsafe()
+          assert.strictEqual(yield* opened.ended, how)
+          assert.lengthOf(yield* Queue.clear(opened.lines), isRead ? length - 1 : 0)
+          yield* Fiber.join(stopping)
+        }).pipe(Effect.scoped, Effect.provide(layerServer)),
+      10_000
+    )
+  }
 
   it.effect("break off when the log does, so that nobody takes them for whole", () =>
     Effect.gen(function*() {

@@ -34,8 +34,10 @@ export const eventStream = Effect.fnUntraced(
     if (!isOwn) return yield* new DirectiveNotFound({ directiveId })
     const past = history(log, stream)
     const head = yield* log.head
+    // A server that stops ends only what is yet to come: without all of the past, an answer is not whole.
+    const coming = untilStop(log.subscribe({ after: head }))
     const events = follow
-      ? Stream.concat(past, Stream.filter(log.subscribe({ after: head }), (recorded) => recorded.stream === stream))
+      ? Stream.concat(past, Stream.filter(coming, (recorded) => recorded.stream === stream))
       : past
     const wanted = events.pipe(
       // What was committed after the head was read and before the past was comes twice.
@@ -46,7 +48,7 @@ export const eventStream = Effect.fnUntraced(
       Stream.tapError((error) => Effect.logError(error.message))
     )
     const texts = format === "lines" ? Stream.map(wanted, line) : serverSent(wanted, follow)
-    const answer = Stream.encodeText(follow ? untilStop(texts) : texts)
+    const answer = Stream.encodeText(texts)
     return format === "lines"
       ? HttpServerResponse.stream(answer, { contentType: "application/x-ndjson" })
       : HttpServerResponse.stream(answer, {
