@@ -74,6 +74,7 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
     let relay: Relay | undefined
     let second = 0
     let framesInSecond = 0
+    const isAuthenticated = () => session !== undefined || relay !== undefined
 
     const authenticate = Effect.fnUntraced(function*(text: string) {
       const frame = decodeAuthenticate(text)
@@ -143,7 +144,7 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
       while (true) {
         // Frames that are something else do not put the first one off.
         const left = authenticateBy - (yield* Clock.currentTimeMillis)
-        const wait = session === undefined && relay === undefined ? Math.max(0, left) : silenceMillisMax
+        const wait = isAuthenticated() ? silenceMillisMax : Math.max(0, left)
         for (const bytes of yield* Effect.timeout(pull, wait)) {
           // What comes behind a frame that closed the connection is not taken.
           if (!(yield* Deferred.isDone(closed))) yield* take(bytes)
@@ -155,7 +156,7 @@ const layerRoute = Layer.effectDiscard(Effect.gen(function*() {
           Effect.as(relay?.end(closing(error, "the daemon is gone")) ?? Effect.void, error.message),
         TimeoutError: () =>
           Effect.tap(
-            Effect.succeed(session === undefined ? "it did not authenticate in time" : "it was silent for too long"),
+            Effect.sync(() => isAuthenticated() ? "it was silent for too long" : "it did not authenticate in time"),
             (reason) => hangUp("timeout", reason)
           ),
         // The daemon comes back, and the keys and its registry may then be there again.

@@ -76,6 +76,19 @@ describe("A daemon's connection that is passed on", () => {
       assert.deepStrictEqual(yield* refused.closed, { code: 1008, reason: "flood" })
     }))
 
+  live("ends with the daemon's silence, and says so", () =>
+    Effect.gen(function*() {
+      const other = yield* passing({ heartbeatMillis: 100 })
+      const silent = yield* Effect.provideContext(connect(), other)
+      assert.deepStrictEqual(yield* silent.next, {
+        type: "error",
+        code: "timeout",
+        message: "it was silent for too long"
+      })
+      assert.deepStrictEqual(yield* silent.closed, { code: 1008, reason: "timeout" })
+      assert.include((yield* departed(1))[0], "1008")
+    }))
+
   live(
     "says that the daemon is not there any more where it was the server on the way that ended",
     () =>
