@@ -41,10 +41,10 @@ export class Agents {
     this.#forgotten.clear()
   }
 
-  /** Those that hang end now. */
+  /** Those that hang end now, unless their tasks have ended already: then they have to be told. */
   calm(): void {
     for (const task of this.running.values()) {
-      if (!task.hangs) continue
+      if (!task.hangs || this.#world.ledger.currentOf(task.spawn.taskId) === undefined) continue
       task.hangs = false
       this.#end(task, "well")
     }

@@ -1,5 +1,5 @@
 /**
- * An interrupt reaches its daemon, and one that comes back with a task that has ended is told to stop: in a moment while
+ * An interrupt reaches its daemon, and one that has come back with a task that had ended is told to stop: in a moment while
  * nothing goes wrong, and else as soon as can be asked. It says nothing of agents of earlier hand-overs, which may run on until they end.
  */
 import { currentHandOver, isOpen, type Task, taskOf } from "../../actors/DirectiveState.ts"
@@ -24,7 +24,7 @@ export const interrupts: Invariant = {
     const isUnwanted = (task: Task, { connectedSince, daemonId }: ObservedDaemon, calm: number): boolean =>
       isOpen(task)
         ? task.interrupting && currentHandOver(task)?.daemonId === daemonId
-        : connectedSince >= calm && (endedAt.get(task.id) ?? Infinity) < connectedSince
+        : calm < Infinity && (endedAt.get(task.id) ?? Infinity) < connectedSince
 
     return {
       event: ({ event }) => {
