@@ -50,7 +50,7 @@ export type Agent = (assignment: Assignment) => Partial<Work>
 export const agentOf =
   (profile: Profile, faults: Faults, own: Agent = () => ({})) => (assignment: Assignment): Work => {
     const { chance, task } = assignment
-    const said = traced(() => own(assignment))
+    const said = traced("the agent", () => own(assignment))
     const about = `${task.taskId} ${task.handOver}`
     const name = `the agent of ${JSON.stringify(task.taskName)}`
     const millis = said.millis ?? chance.spread(...profile.agentMillis)

@@ -110,12 +110,16 @@ const holds = Effect.fnUntraced(
   }
 )
 
-const problemOf = ({ minutes, profile, seed = 0, seeds = 1 }: SimulateOptions): string | undefined => {
+const problemOf = ({ minutes, operations = [], profile, seed = 0, seeds = 1 }: SimulateOptions): string | undefined => {
   if (!Number.isSafeInteger(seed) || seed < 0) return `seed is ${seed}: it has to be a whole number from 0 on`
   if (!Number.isSafeInteger(seeds) || seeds < 1) return `seeds is ${seeds}: it has to be a whole number from 1 on`
   if (minutes !== undefined && !(minutes > 0)) return `minutes is ${minutes}: it has to be more than 0`
   if (typeof profile === "string" && !Object.hasOwn(profiles, profile)) {
     return `profile is ${JSON.stringify(profile)}: it has to be one of ${Object.keys(profiles).join(", ")}`
+  }
+  const wrong = operations.find(({ rate }) => !(rate >= 0 && rate < Infinity))
+  if (wrong !== undefined) {
+    return `the rate of operation ${wrong.name} is ${wrong.rate}: it has to be a number from 0 on, in an hour and directive`
   }
   return undefined
 }
@@ -125,7 +129,7 @@ const failureOf = (
   options: SimulateOptions,
   one: Options,
   check: Check | undefined
-): SimulationFailed | undefined => {
+): Error | undefined => {
   let thrown: unknown
   const own: Invariant = {
     name: "of this test",
@@ -142,7 +146,11 @@ const failureOf = (
   }
   const held: Options = { ...one, invariants: [...one.invariants ?? [], own] }
   const failed = run(held)
-  if (failed.violation === undefined) return undefined
+  if (failed.violation === undefined) {
+    // With seeds of its own it may well be that some of them have nothing of it.
+    const isStale = options.seeds === undefined && options.only?.length && failed.happened.length === 0
+    return isStale ? new RangeError(`only lists nothing that comes up in seed ${one.seed}`) : undefined
+  }
   const { only } = shrink(held, failed, shrinkRunsMax)
   thrown = undefined
   const outcome = run({ ...held, only: new Set(only) })
@@ -151,8 +159,8 @@ const failureOf = (
 
 const thrownBy = (check: Check, observed: Observed): unknown => {
   try {
-    const result: unknown = traced(() => check(observed))
-    return result instanceof Promise ? new TypeError("the check returns a promise, which nothing waits for") : undefined
+    traced("the check", () => check(observed))
+    return undefined
   } catch (error) {
     return error ?? new TypeError(`the check throws ${String(error)}`)
   }

@@ -117,8 +117,9 @@ describe("it.simulate", () => {
     assert.include(failure("only"), "  only: []\n}, check)")
   })
 
-  it("refuses a check that nothing waits for", () => {
+  it("refuses a check and an agent that nothing waits for", () => {
     assert.include(failure("a promise"), "the check returns a promise, which nothing waits for")
+    assert.include(failure("an agent that waits"), "the agent returns a promise, which nothing waits for")
   })
 
   it("refuses what makes no sense, rather than passing", () => {
@@ -126,6 +127,8 @@ describe("it.simulate", () => {
     assert.include(failure("half a seed"), "seed is 0.5: it has to be a whole number from 0 on")
     assert.include(failure("no time"), "minutes is 0: it has to be more than 0")
     assert.include(failure("no such profile"), "profile is \"stormy\": it has to be one of calm, rough, storm,")
+    assert.include(failure("a negative rate"), "the rate of operation stop is -1: it has to be a number from 0 on")
+    assert.include(failure("nothing that comes up"), "only lists nothing that comes up in seed 1")
   })
 })
 

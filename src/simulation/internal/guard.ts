@@ -39,12 +39,17 @@ const GuardedDate = new Proxy(globalThis.Date, {
   }
 })
 
-/** Runs what a user of the simulator has written: an error that is made in there says where. */
-export const traced = <A>(run: () => A): A => {
+/**
+ * Runs what a user of the simulator has written: an error that is made in there says where. A promise would be taken for
+ * an answer that says nothing, so it is refused; `name` says whose it is.
+ */
+export const traced = <A>(name: string, run: () => A): A => {
   const { stackTraceLimit } = Error
   try {
     Error.stackTraceLimit = 10
-    return run()
+    const answer = run()
+    if (answer instanceof Promise) throw new TypeError(`${name} returns a promise, which nothing waits for`)
+    return answer
   } finally {
     Error.stackTraceLimit = stackTraceLimit
   }

@@ -55,7 +55,7 @@ const create = (world: World, { directiveId, name, ownerId }: Owned, index: numb
   const { client, faults } = world
   const chance = faults.chance(`directive ${name}`)
   const { directive } = world
-  const own = directive === undefined ? undefined : traced(() => directive(index, chance))
+  const own = directive === undefined ? undefined : traced("directive", () => directive(index, chance))
   const isPlanned = own === undefined ? chance.is(0.7) : own.steps === undefined
   if (!faults.happens("create", `create ${name}`, () => `${name} is made`)) return
   const { steps: given, ...made } = own ?? madeUp(name, index, chance)
@@ -98,7 +98,7 @@ const operateOwn = (world: World, { directiveId, name, ownerId }: Owned, own: Op
   const state = ledger.directives.get(directiveId)
   if (state === undefined) return
   const situation = { state, steps: ledger.stepsOf(directiveId), chance: faults.chance(`operation ${key}`) }
-  const command = traced(() => own.command(situation))
+  const command = traced(`the command of operation ${own.name}`, () => own.command(situation))
   if (command === undefined) return
   if (!faults.happens("own", key, () => `${own.name}: somebody asks ${name} to ${told(command)}`)) return
   client.send({ directiveId, ownerId, command, commandId: key })
