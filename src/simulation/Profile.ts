@@ -38,7 +38,7 @@ export const chances = [
   "commandUnanswered"
 ] as const
 
-/** What may go wrong at any time, each with how often in an hour. */
+/** What may go wrong at any time, each with how often in an hour: of each daemon, where it is about one. */
 export const rates = [
   "outage",
   "crash",
