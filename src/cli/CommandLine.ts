@@ -68,14 +68,16 @@ const presenter: CliOutput.Presenter = {
 
 /** Names what holds the wrong value: the flag, the argument or the variable. */
 const complaint = Effect.fnUntraced(function*(error: CliError.NonShowHelpErrors) {
-  if (error._tag !== "InvalidValue") return error.message
+  if (error._tag !== "InvalidValue") return error.message.replace(/\s*Did you mean this\?\s*/, ". Did you mean ")
   const [, problem, variable] = /^SchemaError\(([^]*?)\s+at \["(\w+)"\]\)$/.exec(error.expected) ?? []
   if (problem !== undefined && variable !== undefined) {
     const value = yield* Effect.orElseSucceed(Config.String(variable), () => "")
     return `${variable}: ${problem}, not ${JSON.stringify(value)}`
   }
   const name = error.kind === "flag" ? `--${error.option}` : `<${error.option}>`
-  const expected = error.expected.replace(/^Schema validation failed: /, "")
+  const expected = error.expected.replace(/^Schema validation failed: /, "").replace(/^(?="\w+" \|)/, "Expected ")
+  // With nothing after the flag there is only its type to tell.
+  if (error.value === "" && /^\w+( \| \w+)*$/.test(expected)) return `${name}: it needs a value, ${expected}`
   return expected.startsWith("Expected")
     ? `${name}: ${expected}, not ${JSON.stringify(error.value)}`
     : `${name}: ${expected}`

@@ -41,7 +41,7 @@ export const json = Flag.Boolean("json").pipe(
 /** It is part of the name of a stream. */
 const nodeCharsMax = 200
 
-const isHttpUrl = (url: string): boolean => URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol)
+export const isHttpUrl = (url: string): boolean => URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol)
 
 const isPostgresUrl = (url: string): boolean =>
   URL.canParse(url) && ["postgres:", "postgresql:"].includes(new URL(url).protocol)

@@ -2,14 +2,21 @@
 import { Config, Effect, Option, type Redacted, Schedule, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
+import { urlsIn } from "../daemon/LocalDaemon.ts"
 import { DirectiveId } from "../events/Ids.ts"
 import { type ApiClient, type ClientError, MakimaClient } from "../server/Client.ts"
+import { isHttpUrl } from "./Configuration.ts"
 import { UsageError } from "./Failure.ts"
+
+const apiUrlDefault = "http://127.0.0.1:7420"
+
+const notServer = (url: string): string => `it, or MAKIMA_API_URL, is not a URL like ${apiUrlDefault}: ${url}`
 
 export const remoteFlags = {
   apiUrl: Flag.String("api-url").pipe(
     Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_API_URL")),
-    Flag.withDefault("http://127.0.0.1:7420"),
+    Flag.filter(isHttpUrl, notServer),
+    Flag.withDefault(apiUrlDefault),
     Flag.withDescription("The server; http://127.0.0.1:7420 if unset (MAKIMA_API_URL)")
   ),
   apiKey: Flag.Redacted("api-key").pipe(
@@ -20,6 +27,14 @@ export const remoteFlags = {
 }
 
 const fromEnvironment = Config.schema(DirectiveId, "MAKIMA_DIRECTIVE_ID")
+
+/** The same with several servers, with commas in between. */
+export const apiUrlsFlag = Flag.String("api-url").pipe(
+  Flag.withFallbackConfig(Config.NonEmptyString("MAKIMA_API_URL")),
+  Flag.filter((urls) => urlsIn(urls).length > 0 && urlsIn(urls).every(isHttpUrl), notServer),
+  Flag.withDefault(apiUrlDefault),
+  Flag.withDescription("The server, or several with commas in between, which are tried in turn (MAKIMA_API_URL)")
+)
 
 /** The directive that a command is about, where its arguments are for something else. */
 export const directiveFlag = Flag.String("directive").pipe(

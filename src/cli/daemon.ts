@@ -8,7 +8,7 @@ import { makeFolders } from "../postgres/Folders.ts"
 import { heartbeatFlag, layerHeartbeat, layerLogs, storeFlags } from "./Configuration.ts"
 import { CommandFailed, UsageError } from "./Failure.ts"
 import { makimaCommand } from "./invocation.ts"
-import { remoteFlags } from "./Remote.ts"
+import { apiUrlsFlag, remoteFlags } from "./Remote.ts"
 
 const flags = {
   agent: Flag.String("agent").pipe(
@@ -23,9 +23,7 @@ const flags = {
   heartbeat: heartbeatFlag,
   dataDir: storeFlags.dataDir,
   ...remoteFlags,
-  apiUrl: remoteFlags.apiUrl.pipe(
-    Flag.withDescription("The server, or several with commas in between, which are tried in turn (MAKIMA_API_URL)")
-  )
+  apiUrl: apiUrlsFlag
 }
 
 export const daemon = Command.make(
@@ -37,9 +35,6 @@ export const daemon = Command.make(
     const apiKey = yield* Effect.fromOption(input.apiKey).pipe(
       Effect.mapError(() => new UsageError({ message: "no API key: give --api-key, or set MAKIMA_API_KEY" }))
     )
-    if (LocalDaemon.urlsIn(input.apiUrl).length === 0) {
-      return yield* new UsageError({ message: "--api-url names no server" })
-    }
     const workDir = path.resolve(input.dataDir, "daemon")
     yield* LocalDaemon.run({
       apiUrl: input.apiUrl,

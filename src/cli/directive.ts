@@ -218,7 +218,7 @@ export const directive = Command.make("directive").pipe(
     show,
     simple("start", "Start it: it is planned, unless it has steps"),
     simple("pause", "Stop planning and handing over; what runs, runs on"),
-    simple("resume", "Go on with it"),
+    simple("resume", "Go on with it, paused or parked"),
     simple("archive", "End it, and whatever of it runs"),
     update,
     addStep,

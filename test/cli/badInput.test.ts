@@ -134,6 +134,13 @@ describe("the command line refuses", () => {
     ["directive list --limit 0", /^makima: --limit: /],
     ["log --from -1", /^makima: --from: /],
     ["log 17", /^makima: <directive-id>: Expected a UUID, not "17"/],
+    ["directive list --status odd", /^makima: --status: Expected "draft" \| .*, not "odd"/],
+    ["simulate --seed", /^makima: --seed: it needs a value, integer \(see/],
+    ["simulate --profile", /^makima: --profile: it needs a value, calm \| rough \| /],
+    ["simulate --mintues 3", /Unrecognized flag: --mintues in command makima simulate\. Did you mean --minutes \(see/],
+    ["directive list --api-url odd", /^makima: --api-url: it, or MAKIMA_API_URL, is not a URL like .*: odd \(see/],
+    ["daemon --agent true --api-key k --api-url http://127.0.0.1:1,odd", /^makima: --api-url: .*:1,odd \(see/],
+    ["daemon --agent true --api-key k --api-url ,", /^makima: --api-url: .*: , \(see/],
     ["daemon --agent true", /no API key: give --api-key, or set MAKIMA_API_KEY/],
     ["daemons", /no API key: give --api-key, or set MAKIMA_API_KEY/],
     ["directive list", /no API key: give --api-key, or set MAKIMA_API_KEY/]
