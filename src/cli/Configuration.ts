@@ -1,5 +1,5 @@
 /** What several commands can be told: as flags, or else by the environment (spec section 9). */
-import { Config, Duration, Effect, Layer, Logger, Option, Redacted, References, Schema } from "effect"
+import { Config, Duration, Effect, FileSystem, Layer, Logger, Option, Path, Redacted, References, Schema } from "effect"
 import { Flag, GlobalFlag } from "effect/cli"
 import { defaultPolicy as daemonPolicy } from "../actors/DaemonRegistry.ts"
 import { DaemonPolicy } from "../actors/DaemonRegistryActor.ts"
@@ -9,6 +9,7 @@ import { defaultTimes as leaseTimes, LeaseTimes } from "../actors/Leases.ts"
 import { HeartbeatMillis } from "../daemon/Protocol.ts"
 import * as Database from "../postgres/Database.ts"
 import { RequestsPerSecond } from "../server/RateLimit.ts"
+import { UsageError } from "./Failure.ts"
 
 const Seconds = Schema.Finite.check(Schema.isGreaterThan(0))
 const Count = Schema.Int.check(Schema.isGreaterThan(0))
@@ -41,7 +42,8 @@ export const json = Flag.Boolean("json").pipe(
 /** It is part of the name of a stream. */
 const nodeCharsMax = 200
 
-export const isHttpUrl = (url: string): boolean => URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol)
+export const isHttpUrl = (url: string): boolean =>
+  URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol)
 
 const isPostgresUrl = (url: string): boolean =>
   URL.canParse(url) && ["postgres:", "postgresql:"].includes(new URL(url).protocol)
@@ -73,6 +75,22 @@ export interface Store {
 
 export const layerDatabase = ({ dataDir, databaseUrl }: Store) =>
   Database.layer({ url: Option.getOrUndefined(databaseUrl), dataDirectory: dataDir })
+
+/** The same for commands that make nothing: who has mistyped the data directory is told so. */
+export const layerExistingDatabase = (store: Store) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const { dataDir, databaseUrl } = store
+    // One that cannot be looked at is for the database to complain about.
+    const isThere = Option.isSome(databaseUrl) ||
+      (yield* Effect.orElseSucceed(fs.exists(path.join(dataDir, "postgres")), () => true))
+    if (isThere) return layerDatabase(store)
+    return yield* new UsageError({
+      message: `there is no log in ${dataDir}: give --data-dir or --database-url, or set MAKIMA_DATA_DIR or ` +
+        "MAKIMA_DATABASE_URL"
+    })
+  }))
 
 /** Where a server listens. */
 export const addressFlags = {

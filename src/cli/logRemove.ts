@@ -23,7 +23,7 @@ const flags = {
 
 const layer = (store: Configuration.Store) =>
   Layer.mergeAll(PostgresEventLog.layer, PostgresSnapshots.layer).pipe(
-    Layer.provide(Configuration.layerDatabase(store)),
+    Layer.provide(Configuration.layerExistingDatabase(store)),
     Layer.provideMerge(Configuration.layerLogs("Warn"))
   )
 

@@ -31,7 +31,7 @@ export const rebuild = Command.make("rebuild", flags, (input) =>
     Effect.provide(
       Projections.layer.pipe(
         Layer.provide(PostgresEventLog.layer),
-        Layer.provide(Configuration.layerDatabase(input)),
+        Layer.provide(Configuration.layerExistingDatabase(input)),
         Layer.provideMerge(Configuration.layerLogs("Warn"))
       )
     )

@@ -35,6 +35,7 @@ const refuses = async ({ args, env, expected }: Case) => {
   else assert.match(stderr, expected)
 }
 
+const unknown = "00000000-0000-4000-8000-000000000000"
 const agent = "touch started"
 const directive = (fields: object) => JSON.stringify({ title: "T", goal: "G", agent, ...fields })
 const valid = directive({ steps: [{ name: "Do it" }] })
@@ -135,6 +136,13 @@ describe("the command line refuses", () => {
     ["log --from -1", /^makima: --from: /],
     ["log 17", /^makima: <directive-id>: Expected a UUID, not "17"/],
     ["directive list --status odd", /^makima: --status: Expected "draft" \| .*, not "odd"/],
+    ["log", /^makima: there is no log in .*data: give --data-dir or --database-url, or set /],
+    ["log verify", /^makima: there is no log in /],
+    ["log export --all", /^makima: there is no log in /],
+    [`log remove ${unknown} --export gone`, /^makima: there is no log in /],
+    [`why ${unknown}`, /^makima: there is no log in /],
+    [`replay ${unknown}`, /^makima: there is no log in /],
+    ["rebuild", /^makima: there is no log in /],
     ["simulate --seed", /^makima: --seed: it needs a value, integer \(see/],
     ["simulate --profile", /^makima: --profile: it needs a value, calm \| rough \| /],
     ["simulate --mintues 3", /Unrecognized flag: --mintues in command makima simulate\. Did you mean --minutes \(see/],
