@@ -55,12 +55,15 @@ export const layer = ({ node }: { readonly node: string }) =>
       let renewal = 0
       const renew: Table["renew"] = Effect.map(
         // A connection that had to be made anew has yet to get the lock, which the server may still hold for the old one.
-        session.ask<{ readonly renewal: number | null }>(
-          session.isFirst()
-            ? "SELECT node_renew($1, $2, $3::interval) AS renewal"
-            : `SELECT node_renew($1, $2, $3::interval) AS renewal,
-                node_is_connected($1) OR node_lock($1) AS connected`,
-          [node, epoch, ttl]
+        // Whoever has lost everything leaves the name to others.
+        Effect.suspend(() =>
+          session.ask<{ readonly renewal: number | null }>(
+            session.isFirst()
+              ? "SELECT node_renew($1, $2, $3::interval) AS renewal"
+              : `SELECT renewal, CASE WHEN renewal IS NOT NULL THEN node_is_connected($1) OR node_lock($1) END
+                FROM node_renew($1, $2, $3::interval) AS renewal`,
+            [node, epoch, ttl]
+          )
         ),
         ([row]) => {
           renewal = row!.renewal ?? renewal

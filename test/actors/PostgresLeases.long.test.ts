@@ -154,6 +154,28 @@ describe("Leases in PostgreSQL", () => {
     }))
 
   live(
+    "refuse the name of a process that has lost its connection and made another",
+    (database) =>
+      Effect.gen(function*() {
+        const sql = yield* PgClient
+        const a = yield* join(database, "a")
+        yield* a.take([ada])
+        const sessions = sql<{ readonly pid: number }>`SELECT pid FROM pg_stat_activity
+        WHERE datname = ${database} AND application_name = 'makima lease'`
+        const [first] = yield* sessions
+        yield* sql`SELECT pg_terminate_backend(${first!.pid}::integer)`
+        const hasLock = Effect.map(
+          sql`SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid <> ${first!.pid}::integer
+          AND database = (SELECT oid FROM pg_database WHERE datname = ${database})`,
+          (rows) => rows.length > 0
+        )
+        yield* eventually("another connection has its lock", hasLock)
+        assert.strictEqual((yield* Effect.flip(join(database, "a")))._tag, "NodeNameTaken")
+        assert.strictEqual(yield* a.where(ada), "here")
+      })
+  )
+
+  live(
     "take nothing over for who asked before its latest renewal, nor by the word of who could not renew",
     (database) =>
       Effect.gen(function*() {
