@@ -1,11 +1,18 @@
 #!/usr/bin/env node
 /** The `makima` command: gives the command line to `cli/CommandLine.ts`, and its end to the operating system. */
-import { enableCompileCache } from "node:module"
+import * as module from "node:module"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 
+// Whoever installs the package runs it with a Node of their own, and an older one would fail at some import.
+const [major = 0, minor = 0] = process.version.slice(1).split(".").map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  console.error(`makima: it needs Node 22.19 or later, and this is ${process.version}`)
+  process.exit(2)
+}
+
 // Agents start this often, and compiling was a third of its start. Where the folder cannot be written, nothing is kept.
-enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/makima-runtime", import.meta.url)))
+module.enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/makima-runtime", import.meta.url)))
 const { NodeRuntime } = await import("@effect/platform-node")
 const CommandLine = await import("./cli/CommandLine.ts")
 

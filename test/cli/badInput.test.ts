@@ -172,11 +172,13 @@ describe("the command line refuses", () => {
 })
 
 describe("makima, as a process,", () => {
+  const olderNode = "data:text/javascript,Object.defineProperty(process,%22version%22,{value:%22v20.1.0%22})"
   const whole = directive({ steps: [{ key: "a", name: "A", dependsOn: ["a"] }] })
 
   it.concurrent.each<[what: string, args: ReadonlyArray<string>, env: Record<string, string>, expected: RegExp]>([
     ["a directive file", ["run", written(whole)], {}, /\.json: steps\[0\]\.dependsOn/],
     ["a command line", ["fly"], {}, /Unknown subcommand "fly"/],
+    ["an old Node", ["--version"], { NODE_OPTIONS: `--import ${olderNode}` }, /needs Node 22\.19 .* this is v20\.1\.0/],
     ["an environment", ["serve"], { MAKIMA_PORT: "abc" }, /MAKIMA_PORT: Expected a finite number, not "abc"/]
   ])("refuses %s", async (_, args, env, expected) => {
     const { status, stderr, stdout } = await makima(args, { cwd: folder, env })
