@@ -141,7 +141,7 @@ export class Supervisor extends Context.Service<Supervisor, {
               _tag: "ReportFailure",
               address,
               cause: Cause.pretty(cause),
-              reason: reasonIn(cause),
+              reason: reasonIn(cause, "it was interrupted from within"),
               outage: fenced !== undefined || (error instanceof EventLogError && error.refused !== true),
               chance: yield* Random.next
             }

@@ -154,6 +154,17 @@ describe("SupervisorActor", () => {
       assert.deepStrictEqual(yield* supervisor.running, [])
     }).pipe(Effect.provide(runtime)))
 
+  it.effect("does not say of an actor that it is stopping when it is parked for interruptions from within", () =>
+    Effect.gen(function*() {
+      const supervisor = yield* Supervisor
+      const one = yield* open("one", { react: () => Effect.interrupt })
+      for (let failures = 0; failures <= defaultPolicy.restartsMax; failures++) {
+        yield* Effect.exit(one.ask(write("a")))
+        yield* TestClock.adjust("5 seconds")
+      }
+      assert.strictEqual(Option.getOrThrow(yield* supervisor.parked("one")).cause, "it was interrupted from within")
+    }).pipe(Effect.provide(runtime)))
+
   it.effect("lets a parked actor run again when it is resumed, and parks it again when its cause is still there", () =>
     Effect.gen(function*() {
       const supervisor = yield* Supervisor

@@ -52,8 +52,8 @@ export const inMachinery: ReadonlyArray<Mutant> = [
     name: "waiting-asks-forgotten",
     wrong: "Whoever waits for an answer of an actor that fails is told nothing.",
     file: "src/actors/internal/loop.ts",
-    find: "Effect.sync(() => refuseAll(stream, messages, reasonIn(exit.cause)))",
-    replace: "Effect.logDebug(reasonIn(exit.cause))"
+    find: "Effect.sync(() => refuseAll(stream, messages, reasonIn(exit.cause, \"it is stopping\")))",
+    replace: "Effect.logDebug(reasonIn(exit.cause, \"it is stopping\"))"
   },
   {
     name: "epoch-not-checked",

@@ -145,7 +145,9 @@ export const run = Effect.fnUntraced(
       // Nothing is taken before it is sure to be settled: whatever ends this actor, nobody waits for it in vain.
       yield* Effect.suspend(() => batch(messages = takeAll(mailbox))).pipe(
         Effect.onExit((exit) =>
-          exit._tag === "Success" ? Effect.void : Effect.sync(() => refuseAll(stream, messages, reasonIn(exit.cause)))
+          exit._tag === "Success"
+            ? Effect.void
+            : Effect.sync(() => refuseAll(stream, messages, reasonIn(exit.cause, "it is stopping")))
         )
       )
       if (!isIdle || !rest.isOver(current.decidedAt)) continue

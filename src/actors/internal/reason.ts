@@ -26,9 +26,9 @@ export const reasonOf = (failure: Failure): string => {
   }
 }
 
-/** The same of all that ended it. */
-export const reasonIn = (cause: Cause.Cause<Failure>): string => {
-  if (Cause.hasInterruptsOnly(cause)) return "it is stopping"
+/** The same of all that ended it. Only who runs it knows what an interruption means. */
+export const reasonIn = (cause: Cause.Cause<Failure>, whenInterrupted: string): string => {
+  if (Cause.hasInterruptsOnly(cause)) return whenInterrupted
   return Option.match(Cause.findErrorOption(cause), {
     onNone: () => "it has a defect; the server's log says which",
     onSome: reasonOf
