@@ -115,6 +115,20 @@ layer(layerServer, { excludeTestServices: true })("What the database says of a f
       assert.isTrue(logged.some((line) => line.includes("relation") && line.includes("does not exist")))
     }))
 
+  it.effect("has nothing of an event that cannot be read but what it is", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const id = yield* newDirective()
+      const stream = Directive.streamOf(id)
+      const [event] = yield* sql<{ readonly position: bigint }>`
+        UPDATE events SET schema_version = 99, data = ${JSON.stringify({ host, value })} WHERE stream = ${stream}
+        RETURNING position`
+      const answer = yield* ask(`GET /api/v1/directives/${id}/why`)
+      isQuietly503(answer, "UnreadableEvent")
+      const what = `the DirectiveCreated (version 99) at position ${event!.position}`
+      assert.include(answer.body.error.message, `cannot read ${what} of this directive; its log and`)
+    }))
+
   it.effect("is not what a daemon is told that cannot be let in", () =>
     Effect.gen(function*() {
       const { alice } = yield* Keys

@@ -70,8 +70,16 @@ const apiError = (refusal: Refusal): ApiError => {
     case "EventLogError":
     case "ApiKeysError":
       return new Unavailable({ error: { code: "StorageUnavailable", message: "The database cannot be used now" } })
-    case "UnreadableEvent":
-      return new Unavailable({ error: { code, message: "This directive has an event that the server cannot read" } })
+    case "UnreadableEvent": {
+      const { position, schemaVersion, type } = refusal
+      const event = `the ${type} (version ${schemaVersion}) at position ${position}`
+      return new Unavailable({
+        error: {
+          code,
+          message: `This server cannot read ${event} of this directive; its log and \`makima log\` say why`
+        }
+      })
+    }
   }
 }
 
