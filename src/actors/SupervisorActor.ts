@@ -188,42 +188,45 @@ export class Supervisor extends Context.Service<Supervisor, {
         if (refused !== undefined) return yield* refused
         const mailbox = yield* make<C, A, R>()
         const end = yield* Deferred.make<{ readonly isPassivated: boolean }>()
-        // Somebody else may have started it meanwhile, or everything may be stopping.
-        const other = known()
-        if (other !== undefined) return other
-        if (stopped !== undefined) return yield* unavailable(address)
-        away.delete(address)
-        // What comes too late for an actor that is being passivated starts it again, once the old one is gone.
-        const successor = Effect.flatMap(
-          Deferred.await(end),
-          ({ isPassivated }) =>
-            isPassivated
-              ? actor(address, behaviour)
-              : Effect.flatMap(refusal(address), (refused) =>
-                refused === undefined ? unavailable(address) : Effect.fail(refused))
-        )
-        const ref = refTo(address, mailbox, successor)
-        actors.set(address, ref)
-        yield* supervise(address, behaviour, mailbox).pipe(
-          Effect.provideService(EventLog, log),
-          Effect.provideService(Snapshots, snapshots),
-          Effect.provideService(SnapshotEvents, snapshotEvents),
-          Effect.provideService(PassivationMillis, passivationMillis),
-          Effect.provideService(NodeName, node),
-          Effect.onExit((exit) => {
-            // The next message starts it again, unless it is down until later.
-            if (actors.get(address) === ref) actors.delete(address)
-            return Effect.andThen(
-              Effect.flatMap(
-                refusal(address),
-                (refused) => close(address, mailbox, refused?.because ?? "it has stopped", refused?.parked)
-              ),
-              Deferred.succeed(end, exit._tag === "Success" ? exit.value : { isPassivated: false })
-            )
-          }),
-          FiberMap.run(fibers, address, { startImmediately: true })
-        )
-        return ref
+        // Whoever asks may leave at any moment, but never between the two: nobody would run what everybody finds.
+        return yield* Effect.uninterruptible(Effect.gen(function*() {
+          // Somebody else may have started it meanwhile, or everything may be stopping.
+          const other = known()
+          if (other !== undefined) return other
+          if (stopped !== undefined) return yield* unavailable(address)
+          away.delete(address)
+          // What comes too late for an actor that is being passivated starts it again, once the old one is gone.
+          const successor = Effect.flatMap(
+            Deferred.await(end),
+            ({ isPassivated }) =>
+              isPassivated
+                ? actor(address, behaviour)
+                : Effect.flatMap(refusal(address), (refused) =>
+                  refused === undefined ? unavailable(address) : Effect.fail(refused))
+          )
+          const ref = refTo(address, mailbox, successor)
+          actors.set(address, ref)
+          yield* supervise(address, behaviour, mailbox).pipe(
+            Effect.provideService(EventLog, log),
+            Effect.provideService(Snapshots, snapshots),
+            Effect.provideService(SnapshotEvents, snapshotEvents),
+            Effect.provideService(PassivationMillis, passivationMillis),
+            Effect.provideService(NodeName, node),
+            Effect.onExit((exit) => {
+              // The next message starts it again, unless it is down until later.
+              if (actors.get(address) === ref) actors.delete(address)
+              return Effect.andThen(
+                Effect.flatMap(
+                  refusal(address),
+                  (refused) => close(address, mailbox, refused?.because ?? "it has stopped", refused?.parked)
+                ),
+                Deferred.succeed(end, exit._tag === "Success" ? exit.value : { isPassivated: false })
+              )
+            }),
+            FiberMap.run(fibers, address, { startImmediately: true })
+          )
+          return ref
+        }))
       })
 
       const stop = Effect.fnUntraced(function*(address: string) {

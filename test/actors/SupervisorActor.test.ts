@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { DaemonRegistries } from "../../src/actors/DaemonRegistryActor.ts"
 import { Daemons } from "../../src/actors/Daemons.ts"
@@ -252,6 +252,25 @@ describe("SupervisorActor", () => {
       assert.strictEqual((yield* one.ask(write("c"))).answer, 3)
       assert.deepStrictEqual(yield* texts("one"), ["a", "b", "c"])
       assert.deepStrictEqual(one.reacted, ["a"])
+    }).pipe(Effect.provide(runtime)))
+
+  it.effect("leaves no actor behind that nobody runs, whenever whoever starts it leaves", () =>
+    Effect.gen(function*() {
+      // A fiber can be interrupted wherever it gives way, which it does after so many operations.
+      for (const operations of [3, 4, 5, 6]) {
+        for (let turns = 0; turns < 16; turns++) {
+          const one = yield* open(`${operations} ${turns}`)
+          const starting = yield* Effect.forkChild(
+            Effect.provideService(one.ref, Scheduler.MaxOpsBeforeYield, operations)
+          )
+          yield* Effect.repeat(Effect.yieldNow, { times: turns })
+          yield* Fiber.interrupt(starting)
+          const asking = yield* Effect.forkChild(one.ask(write("a")))
+          const isAnswered = Effect.sync(() => asking.pollUnsafe() !== undefined)
+          yield* Effect.repeat(Effect.andThen(Effect.yieldNow, isAnswered), { until: (is) => is, times: 2_000 })
+          assert.isDefined(asking.pollUnsafe(), `after ${turns} turns of ${operations}`)
+        }
+      }
     }).pipe(Effect.provide(runtime)))
 
   it.effect("stops an actor, which settles who waits for it, and starts it from the log when it is asked again", () =>
