@@ -90,7 +90,15 @@ export const simulate = Command.make("simulate", flags, (input) =>
           drawnAt = now
           progress.draw(done)
         })
-    }).pipe(Effect.ensuring(Effect.sync(progress.end)))
+    }).pipe(
+      Effect.ensuring(Effect.sync(progress.end)),
+      Effect.onInterrupt(() => {
+        const found = failed === Infinity ? "none failed" : `seed ${failed} fails`
+        return Console.error(
+          `makima: stopped. Profile ${input.profile}, from seed ${first} on: ${told(done)}; ${found}`
+        )
+      })
+    )
 
     const failing = { seed: failed, profile }
     const shrunk = failed === Infinity ? undefined : shrink(failing, run(failing))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { jsonLines, lines, makimaHere } from "../support/cli.ts"
+import { jsonLines, lines, makimaHere, start } from "../support/cli.ts"
 
 describe("makima simulate", () => {
   it("says what it ran and what was never reached", async () => {
@@ -29,6 +29,18 @@ describe("makima simulate", () => {
     assert.strictEqual(status, 0)
     const [, seed] = /^The first seed is (\d+)$/m.exec(stderr) ?? []
     assert.include(stdout, `from seed ${seed} on`)
+  })
+
+  it("says what it ran when it is stopped", async () => {
+    const process = start(["simulate", "--runs", "100000", "--profile", "calm"])
+    const [, seed] = await process.says(/The first seed is (\d+)\n/)
+    process.kill("SIGINT")
+    const { status, stderr, stdout } = await process.ended
+    assert.deepStrictEqual([status, stdout], [130, ""])
+    assert.match(
+      stderr,
+      new RegExp(`makima: stopped\\. Profile calm, from seed ${seed} on: \\d+ runs, .*; none failed\\n$`)
+    )
   })
 
   it("stops when its time is over", async () => {
