@@ -194,5 +194,5 @@ const messageOf = (
   ].join("\n")
 }
 
-const framesOf = ({ message, name, stack = "" }: Error): string =>
-  stack.slice(message === "" ? name.length : `${name}: ${message}`.length).replace(/^\n/, "")
+/** Whoever maps sources writes the line before them in a way of their own. */
+const framesOf = ({ stack = "" }: Error): string => stack.slice(Math.max(0, stack.search(/^ +at /m)))
