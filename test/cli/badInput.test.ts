@@ -179,6 +179,12 @@ describe("makima, as a process,", () => {
     ["a directive file", ["run", written(whole)], {}, /\.json: steps\[0\]\.dependsOn/],
     ["a command line", ["fly"], {}, /Unknown subcommand "fly"/],
     ["an old Node", ["--version"], { NODE_OPTIONS: `--import ${olderNode}` }, /needs Node 22\.19 .* this is v20\.1\.0/],
+    [
+      "a server",
+      ["directive", "list"],
+      { MAKIMA_API_URL: "odd" },
+      /--api-url: it, or MAKIMA_API_URL, is not a URL.*: odd/
+    ],
     ["an environment", ["serve"], { MAKIMA_PORT: "abc" }, /MAKIMA_PORT: Expected a finite number, not "abc"/]
   ])("refuses %s", async (_, args, env, expected) => {
     const { status, stderr, stdout } = await makima(args, { cwd: folder, env })

@@ -110,7 +110,6 @@ describe("makima serve", { timeout: patience }, () => {
 
   it.each<[what: string, args: ReadonlyArray<string>, env: () => Record<string, string>, says: RegExp]>([
     ["no server", ["directive", "list"], () => ({ ...alice, MAKIMA_API_URL: "http://127.0.0.1:1" }), /is makima serve/],
-    ["a URL that is none", ["directive", "list"], () => ({ ...alice, MAKIMA_API_URL: "nowhere" }), /not a URL|no conn/],
     [
       "a wrong key",
       ["directive", "list"],
