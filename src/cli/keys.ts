@@ -10,14 +10,21 @@ import { clean } from "./OneLine.ts"
 const layerKeys = (store: Store) =>
   ApiKeys.layer.pipe(Layer.provide(layerDatabase(store)), Layer.provideMerge(layerLogs("Warn")))
 
+const isFilled = (text: string): boolean => clean(text) !== ""
+
 const owner = Flag.String("owner").pipe(
+  Flag.filter(isFilled, () => "is empty"),
   Flag.withSchema(OwnerId),
   Flag.withDefault(OwnerId.make("default")),
   Flag.withDescription("Whom the key belongs to; owners do not see each other. default if unset")
 )
 
 const create = Command.make("create", {
-  name: Argument.String("name").pipe(Argument.withDefault("key"), Argument.withDescription("What it is for")),
+  name: Argument.String("name").pipe(
+    Argument.filter(isFilled, () => "is empty"),
+    Argument.withDefault("key"),
+    Argument.withDescription("What it is for")
+  ),
   owner,
   json,
   ...storeFlags

@@ -4,6 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Directive from "../actors/Directive.ts"
 import { EventLog } from "../events/EventLog.ts"
 import { DirectiveId } from "../events/Ids.ts"
+import * as Vocabulary from "../events/Vocabulary.ts"
 import { history } from "../replay/History.ts"
 import * as LogLine from "../replay/LogLine.ts"
 import * as Configuration from "./Configuration.ts"
@@ -13,6 +14,10 @@ import { logExport } from "./logExport.ts"
 import { logImport } from "./logImport.ts"
 import { logRemove } from "./logRemove.ts"
 import { logVerify } from "./logVerify.ts"
+import { clean } from "./OneLine.ts"
+import { didYouMean } from "./Suggestion.ts"
+
+const types = Object.keys(Vocabulary.cases)
 
 const flags = {
   directiveId: Argument.String("directive-id").pipe(
@@ -20,7 +25,14 @@ const flags = {
     Argument.optional,
     Argument.withDescription("Only the events of this directive; without it, all")
   ),
-  type: Flag.String("type").pipe(Flag.optional, Flag.withDescription("Only events of this type, such as StepFailed")),
+  type: Flag.String("type").pipe(
+    Flag.filter(
+      (type) => Object.hasOwn(Vocabulary.cases, type),
+      (type) => `there is no type of events ${JSON.stringify(clean(type))}${didYouMean(type, types)}`
+    ),
+    Flag.optional,
+    Flag.withDescription("Only events of this type, such as StepFailed")
+  ),
   from: Flag.Int("from").pipe(
     Flag.withSchema(Schema.Natural),
     Flag.withDefault(0),

@@ -134,6 +134,11 @@ describe("the command line refuses", () => {
     ["directive show 17", /^makima: <directive-id>: Expected a UUID, not "17"/],
     ["directive list --limit 0", /^makima: --limit: /],
     ["log --from -1", /^makima: --from: /],
+    ["log --type Nope", "--type: there is no type of events \"Nope\" (see makima log --help)"],
+    [
+      "log --type stepfailed",
+      /^makima: --type: there is no type of events "stepfailed"\. Did you mean StepFailed\? \(see/
+    ],
     ["log 17", /^makima: <directive-id>: Expected a UUID, not "17"/],
     ["directive list --status odd", /^makima: --status: Expected "draft" \| .*, not "odd"/],
     ["log", /^makima: there is no log in .*data: give --data-dir or --database-url, or set /],
@@ -143,6 +148,8 @@ describe("the command line refuses", () => {
     [`why ${unknown}`, /^makima: there is no log in /],
     [`replay ${unknown}`, /^makima: there is no log in /],
     ["rebuild", /^makima: there is no log in /],
+    ["keys create EMPTY", "<name>: is empty (see makima keys create --help)"],
+    ["keys create --owner EMPTY", "--owner: is empty (see makima keys create --help)"],
     ["simulate --seed", /^makima: --seed: it needs a value, integer \(see/],
     ["simulate --profile", /^makima: --profile: it needs a value, calm \| rough \| /],
     ["simulate --mintues 3", /Unrecognized flag: --mintues in command makima simulate\. Did you mean --minutes \(see/],
@@ -154,7 +161,10 @@ describe("the command line refuses", () => {
     ["directive list", /no API key: give --api-key, or set MAKIMA_API_KEY/]
   ])("makima %s", (command, expected) => {
     const file = written(valid)
-    return refuses({ args: command.split(" ").map((word) => word.replace("FILE", file)), expected })
+    return refuses({
+      args: command.split(" ").map((word) => word.replace("FILE", file).replace("EMPTY", " ")),
+      expected
+    })
   })
 
   it.each<[name: string, value: string, expected: string | RegExp]>([
