@@ -10,6 +10,7 @@ import { HeartbeatMillis } from "../daemon/Protocol.ts"
 import * as Database from "../postgres/Database.ts"
 import { RequestsPerSecond } from "../server/RateLimit.ts"
 import { UsageError } from "./Failure.ts"
+import { unreachable } from "./Unreachable.ts"
 
 const Seconds = Schema.Finite.check(Schema.isGreaterThan(0))
 const Count = Schema.Int.check(Schema.isGreaterThan(0))
@@ -73,8 +74,15 @@ export interface Store {
   readonly dataDir: string
 }
 
-export const layerDatabase = ({ dataDir, databaseUrl }: Store) =>
-  Database.layer({ url: Option.getOrUndefined(databaseUrl), dataDirectory: dataDir })
+export const layerDatabase = ({ dataDir, databaseUrl }: Store) => {
+  const url = Option.getOrUndefined(databaseUrl)
+  return Database.layer({ url, dataDirectory: dataDir }).pipe(
+    Layer.catchTag(
+      "SqlError",
+      (error) => Layer.effectContext(Effect.fail(url === undefined ? error : unreachable(url, error)))
+    )
+  )
+}
 
 /** The same for commands that make nothing: who has mistyped the data directory is told so. */
 export const layerExistingDatabase = (store: Store) =>

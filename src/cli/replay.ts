@@ -38,6 +38,11 @@ export const replay = Command.make("replay", flags, (input) =>
         message: `directive ${input.directiveId} was removed: its history is in the export with the digest ${exported}`
       })
     }
+    const asked = Math.max(Option.getOrElse(input.at, () => 0), Option.getOrElse(input.since, () => 0))
+    const head = yield* log.head
+    if (asked > head) {
+      return yield* new CommandFailed({ message: `the log ends at position ${head}, before ${asked}` })
+    }
     const at = Option.getOrElse(input.at, () => recorded.at(-1)!.position)
     if (at < first.position) {
       return yield* new CommandFailed({

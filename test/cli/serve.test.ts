@@ -72,6 +72,11 @@ describe("makima serve", { timeout: patience }, () => {
     assert.match(await succeed(database(), "replay", id), /^Title {2}idle {2}at position \d+/)
     const since = await succeed(database(), "replay", id, "--since", at, "--json")
     assert.include(since, "https://example.invalid/1")
+    for (const flag of ["--at", "--since"]) {
+      const { status, stderr, stdout } = await makimaHere(["replay", id, flag, "99999"], database())
+      assert.deepStrictEqual([status, stdout], [1, ""])
+      assert.match(stderr, /^makima: the log ends at position \d+, before 99999\n$/)
+    }
   })
 
   it("says why a step is where it is, with the server and without", async () => {
@@ -125,9 +130,9 @@ describe("makima serve", { timeout: patience }, () => {
     ["a port that is taken", ["serve", "--port", "PORT"], () => database(), /EADDRINUSE/],
     [
       "a database that is not there",
-      ["log", "--database-url", "postgres://me@127.0.0.1:1/x"],
+      ["log", "--database-url", "postgres://me:secret@127.0.0.1:1/x"],
       () => ({}),
-      /ECONNREFUSED/
+      /PostgreSQL at 127\.0\.0\.1:1 cannot be reached \(ECONNREFUSED\): is it running, and is the URL (?!.*secret)/
     ],
     [
       "a data directory that cannot be made",
