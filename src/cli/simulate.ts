@@ -64,6 +64,12 @@ export const simulate = Command.make("simulate", flags, (input) =>
     const first = Option.getOrElse(input.seed, () => seedOf(start))
     const runs = Option.getOrElse(input.runs, () => Option.isSome(input.minutes) ? Infinity : runsDefault)
     const until = Option.match(input.minutes, { onNone: () => Infinity, onSome: (minutes) => start + minutes * 60_000 })
+    // Past it, seeds that are next to each other are the same number.
+    if (first + (Option.isSome(input.minutes) ? 0 : runs - 1) > Number.MAX_SAFE_INTEGER) {
+      return yield* new UsageError({
+        message: `${runs} runs from seed ${first} on go past the last seed, ${Number.MAX_SAFE_INTEGER}`
+      })
+    }
     if (Option.isNone(input.seed)) yield* Console.error(`The first seed is ${first}`)
 
     const coverage = new Coverage(profile)
@@ -77,7 +83,8 @@ export const simulate = Command.make("simulate", flags, (input) =>
       profile,
       threads: Math.min(runs, Option.getOrElse(input.threads, availableParallelism)),
       next: Effect.map(Clock.currentTimeMillis, (now) => {
-        const isOver = failed < Infinity || begun >= runs || (begun > 0 && now >= until)
+        const isOver = failed < Infinity || begun >= runs || first + begun > Number.MAX_SAFE_INTEGER ||
+          (begun > 0 && now >= until)
         return isOver ? undefined : first + begun++
       }),
       onRan: ({ isFailed, millis, reached, seed }) =>

@@ -55,7 +55,8 @@ describe("makima simulate", () => {
       [["--runs", "0"], "--runs"],
       [["--minutes", "-1"], "--minutes"],
       [["--seed", "-1"], "--seed"],
-      [["--runs", "1", "--minutes", "1"], "--runs and --minutes"]
+      [["--runs", "1", "--minutes", "1"], "--runs and --minutes"],
+      [["--seed", "9007199254740991", "--runs", "3"], "3 runs from seed 9007199254740991 on go past the last seed"]
     ] as const
   ) {
     it(`refuses ${args.join(" ")} in one line`, async () => {
