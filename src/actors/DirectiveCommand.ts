@@ -243,8 +243,8 @@ export class KeyReused extends Schema.TaggedError<KeyReused>()("KeyReused", {
   override get message() {
     const isSame = this.answered === this.refused
     return `The idempotency key ${JSON.stringify(this.commandId)} was given to ` +
-      `${isSame ? "another" : "a"} ${this.answered} before: ${
-        isSame ? "this" : "a"
+      `${isSame ? "another" : "the command"} ${this.answered} before: ${
+        isSame ? "this" : "the command"
       } ${this.refused} needs one of its own`
   }
 }

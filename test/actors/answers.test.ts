@@ -32,6 +32,10 @@ describe("An idempotency key, by the rules", () => {
       new KeyReused({ commandId: "key", answered: "SetMemory", refused: "SetMemory" }).message,
       "The idempotency key \"key\" was given to another SetMemory before: this SetMemory needs one of its own"
     )
+    assert.strictEqual(
+      new KeyReused({ commandId: "key", answered: "AddSteps", refused: "SetMemory" }).message,
+      "The idempotency key \"key\" was given to the command AddSteps before: the command SetMemory needs one of its own"
+    )
   })
 
   it("stands for what is asked for, in whatever order and with whatever is left out", () => {
