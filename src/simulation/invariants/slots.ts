@@ -8,7 +8,7 @@ import type { Assigned, Invariant } from "../Invariant.ts"
 /** Looked at every half minute. */
 const everyTicks = 6
 /** For what is on its way to the log, and for actors that come back. */
-const timesMax = 5
+const timesInRunMax = 5
 
 export const slots: Invariant = {
   name: "slots",
@@ -35,7 +35,7 @@ export const slots: Invariant = {
     return {
       tick: () => {
         ticks += 1
-        if (ticks % everyTicks === 0) look(timesMax)
+        if (ticks % everyTicks === 0) look(timesInRunMax)
       },
       end: () => {
         if (isSettled()) look(0)
