@@ -274,7 +274,8 @@ type Tagged = { readonly _tag: string }
 
 const isoTime = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
-const parkedBecause = (address: string, parked: Rules.Parked): ActorUnavailable =>
+/** What whoever asks for a parked actor is told. */
+export const parkedBecause = (address: string, parked: Rules.Parked): ActorUnavailable =>
   new ActorUnavailable({
     address,
     because: `it failed too often and is parked since ${isoTime(parked.since)}, until it is resumed: ${parked.cause}`,

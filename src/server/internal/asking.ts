@@ -1,10 +1,13 @@
 /** How handlers talk to the runtime: commands go to directives, reads to the read models. */
 import { Effect, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
+import { streamOf } from "../../actors/Directive.ts"
 import { Directives } from "../../actors/DirectiveActor.ts"
 import { type DirectiveCommand, DirectiveNotFound, TaskNotFound } from "../../actors/DirectiveCommand.ts"
+import { parkedBecause } from "../../actors/SupervisorActor.ts"
 import { EventLog } from "../../events/EventLog.ts"
 import type { DirectiveId, TaskId } from "../../events/Ids.ts"
+import type { UnreadableEvent } from "../../events/Unreadable.ts"
 import { Projections } from "../../projections/Projections.ts"
 import { ReadModel, type ReadModelError } from "../../projections/ReadModel.ts"
 import { CurrentOwner } from "../Api.ts"
@@ -69,3 +72,11 @@ export const currentTask = Effect.fnUntraced(function*(taskId: TaskId) {
 })
 
 export const directiveNotFound = (directiveId: DirectiveId) => refuse(new DirectiveNotFound({ directiveId }))
+
+/** Whoever asks about a directive that cannot be read is told since when it is parked, if it is and is theirs. */
+export const unreadable = Effect.fnUntraced(function*(directiveId: DirectiveId, event: UnreadableEvent) {
+  const parked = yield* (yield* Directives).parked(directiveId)
+  if (Option.isNone(parked)) return yield* event
+  const own = yield* (yield* ReadModel).directive(yield* CurrentOwner, directiveId)
+  return yield* Option.isSome(own) ? parkedBecause(streamOf(directiveId), parked.value) : event
+})

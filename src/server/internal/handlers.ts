@@ -16,7 +16,7 @@ import { ReadModel } from "../../projections/ReadModel.ts"
 import { stateAt } from "../../replay/StateAt.ts"
 import { why } from "../../replay/Why.ts"
 import { Api, CurrentOwner } from "../Api.ts"
-import { command, currentTask, directiveNotFound, idempotencyKey, lookUp, reached } from "./asking.ts"
+import { command, currentTask, directiveNotFound, idempotencyKey, lookUp, reached, unreadable } from "./asking.ts"
 import { eventStream } from "./eventStream.ts"
 import { refuse } from "./rejections.ts"
 import { untilStop } from "./stopping.ts"
@@ -72,7 +72,10 @@ const directives = HttpApiBuilder.group(
         const log = yield* EventLog
         const readModel = yield* ReadModel
         const stream = Directive.streamOf(params.id)
-        const past = yield* Stream.runCollect(log.read(stream)).pipe(Effect.catch(refuse))
+        const past = yield* Stream.runCollect(log.read(stream)).pipe(
+          Effect.catchTag("UnreadableEvent", (event) => unreadable(params.id, event)),
+          Effect.catch(refuse)
+        )
         const state = stateAt(stream, past)
         if (state.ownerId !== ownerId) return yield* directiveNotFound(params.id)
         const fleet = yield* readModel.daemons(ownerId).pipe(Effect.catch(refuse))
