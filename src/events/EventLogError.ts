@@ -39,7 +39,7 @@ export class EventLogError extends Schema.TaggedError<EventLogError>()("EventLog
   method: Schema.String,
   cause: Schema.Defect(),
   outcome: AppendOutcome.pipe(Schema.withConstructorDefault(Effect.succeed("nothing" as const))),
-  /** It was not even tried: what was asked for is wrong, and would be refused again. */
+  /** What was asked for is wrong, or the database will not have it: nothing was done, and it would be refused again. */
   refused: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message(): string {

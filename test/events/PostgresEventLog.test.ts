@@ -1,12 +1,13 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it, layer as provided } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Queue, Result, Scope, Stream } from "effect"
 import { EventLog } from "../../src/events/EventLog.ts"
 import * as PostgresEventLog from "../../src/events/PostgresEventLog.ts"
 import { layerUnmigrated } from "../../src/postgres/Database.ts"
 import * as Migrations from "../../src/postgres/Migrations.ts"
 import { holdLog, openLog, untilWaiting } from "../support/logs.ts"
 import { connection, freshDatabase, layerAdmin, layerDatabase } from "../support/postgres.ts"
+import { refusing } from "../support/refusing.ts"
 import { facts, suite } from "./EventLogContract.ts"
 
 const about = { at: 1_700_000_000_000 }
@@ -50,6 +51,53 @@ provided(layerLog, { excludeTestServices: true })("PostgresEventLog", (it) => {
         "Failure",
         "Success"
       ])
+    }))
+
+  it.effect("refuses alone what the database will not have, and commits the rest of its group in order", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      const put = (stream: string, expected: number, value: string) =>
+        Effect.result(log.append([{ stream, expected, events: facts(value) }], about))
+      for (const code of ["22000", "23514", "42501", "P0001"]) {
+        const streams = Array.from({ length: 20 }, (_, i) => `beside-${code}-${i}`)
+        const outcomes = yield* refusing(
+          { condition: "NEW.stream LIKE 'unwanted%'", code },
+          Effect.forEach(streams, (stream, i) =>
+            i === 7
+              ? Effect.all([put("unwanted", 0, "a"), Effect.result(log.claim(["unwanted"], "claimer"))], {
+                concurrency: "unbounded"
+              }).pipe(Effect.map(([append, claim]) => {
+                assert.strictEqual(claim._tag, "Success")
+                return append
+              }))
+              : Effect.all([put(stream, 0, "a"), put(stream, 1, "b")], { concurrency: "unbounded" }).pipe(
+                Effect.map(([first, second]) => Result.andThen(first, second))
+              ), { concurrency: "unbounded" })
+        )
+        for (const [i, outcome] of outcomes.entries()) {
+          if (i !== 7) assert.strictEqual(outcome._tag, "Success", `${streams[i]}`)
+          else {
+            assert.isTrue(Result.isFailure(outcome))
+            assert.include(Result.getOrThrow(Result.flip(outcome)), { refused: true, outcome: "nothing" })
+          }
+        }
+        assert.deepStrictEqual(yield* Stream.runCollect(log.read("unwanted")), [])
+      }
+    }))
+
+  it.effect("does not take for refused what can go well the next time", () =>
+    Effect.gen(function*() {
+      const log = yield* EventLog
+      for (const code of ["25006", "40001", "53100", "55P03", "57014", "XX000"]) {
+        const error = yield* refusing(
+          { condition: "NEW.stream = 'later'", code },
+          Effect.flip(log.append([{ stream: "later", expected: 0, events: facts("a") }], about))
+        )
+        assert.isTrue(
+          error._tag === "EventLogError" && error.refused === undefined && error.outcome === "nothing",
+          code
+        )
+      }
     }))
 })
 

@@ -13,6 +13,7 @@ import { EventLog } from "../../src/events/EventLog.ts"
 import * as HttpServer from "../../src/server/HttpServer.ts"
 import { AnswerMillisMax } from "../../src/server/internal/problems.ts"
 import { RequestsPerSecond } from "../../src/server/RateLimit.ts"
+import { refusing } from "../support/refusing.ts"
 import { type Answer, ask, Keys, layerRuntime, newDirective, tell } from "./server.ts"
 
 /** What the log of the server has. */
@@ -35,17 +36,11 @@ const statement = "INSERT INTO vault"
 const value = "hunter2"
 const detail = `could not connect to ${host}: ${statement} VALUES (${value})`
 
-/** Has the database refuse rows of a table for which a condition holds, with that text and a code. */
 const failing = <A, E, R>(table: string, condition: string, code: string, during: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
-    const sql = yield* SqlClient
-    yield* sql.unsafe(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-      BEGIN RAISE EXCEPTION USING MESSAGE = '${detail}', ERRCODE = '${code}'; END $$`)
-    yield* sql.unsafe(
-      `CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION fail()`
-    )
-    return yield* Effect.ensuring(during, Effect.orDie(sql.unsafe("DROP FUNCTION fail CASCADE")))
-  })
+  refusing({ table, condition, code, text: detail }, during)
+
+/** What is said instead. */
+const reason = "the event log refused what it had to record; the server's log says why"
 
 const isQuiet = (text: string) => {
   for (const word of [host, statement, value, "relation", "SELECT", "append_events", "SqlError", "PgClient"]) {
@@ -74,7 +69,7 @@ layer(layerServer, { excludeTestServices: true })("What the database says of a f
       )
       isQuietly503(refused, "ActorUnavailable")
       assert.include(refused.body.error.message, address)
-      assert.include(refused.body.error.message, "the event log could not be reached")
+      assert.include(refused.body.error.message, reason)
       assert.isTrue(logged.some((line) => line.includes(host) && line.includes(address)), logged.join("\n"))
       const failed = yield* log.subscribe({ after: 0 }).pipe(
         Stream.filter(({ event }) => event._tag === "ActorFailed" && event.address === address),
@@ -157,7 +152,7 @@ layer(layerServer, { excludeTestServices: true })("What the database says of a f
           const frame = yield* Queue.take(frames)
           const { code, message } = JSON.parse(frame)
           assert.strictEqual(code, "unavailable")
-          assert.include(message, "the event log could not be reached")
+          assert.include(message, reason)
           isQuiet(frame)
           const end = yield* Deferred.await(closed)
           assert.deepStrictEqual(end, { code: 1008, reason: "unavailable" })

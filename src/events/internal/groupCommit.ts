@@ -6,7 +6,7 @@ import type { EventLog, RecordedEvent } from "../EventLog.ts"
 import { EventLogError, type StreamFenced } from "../EventLogError.ts"
 import { malformation, nameMalformation } from "./check.ts"
 import * as Commit from "./commit.ts"
-import { commitFailure, refused } from "./failure.ts"
+import { commitFailure, isRefusal, refused } from "./failure.ts"
 import * as Pending from "./pending.ts"
 
 /** Appends and claims that wait for the next commit. Who comes when it is full waits for a place. */
@@ -42,8 +42,8 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
     return head
   }
 
-  const commit = Effect.fnUntraced(
-    function*(group: ReadonlyArray<Pending.Pending>) {
+  const commit: (group: ReadonlyArray<Pending.Pending>) => Effect.Effect<void> = Effect.fnUntraced(
+    function*(group) {
       const encoded = Commit.encode(group)
       for (const pending of group) pending.sent = true
       const [answer] = yield* patiently(sql.unsafe<Commit.Answer>(Commit.statement, encoded.parameters))
@@ -52,12 +52,16 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
     },
     // Whatever goes wrong with a group, the next one is committed.
     (committing, group) =>
-      Effect.catchCause(committing, (cause) =>
-        Effect.sync(() => {
+      Effect.catchCause(committing, (cause) => {
+        const error = Cause.squash(cause)
+        // The database did nothing, because of one of them: it is found by halves, and the others are committed.
+        if (group.length > 1 && isRefusal(error)) return Effect.forEach(halvesOf(group), commit, { discard: true })
+        return Effect.sync(() => {
           for (const pending of group) {
-            if (unsettled.has(pending)) fail(pending, commitFailure(methodOf(pending))(Cause.squash(cause)))
+            if (unsettled.has(pending)) fail(pending, commitFailure(methodOf(pending))(error))
           }
-        }))
+        })
+      })
   )
 
   // Runs after the committer below is gone: whoever still waits then would wait for ever.
@@ -118,6 +122,13 @@ export const makeGroupCommit = Effect.fnUntraced(function*(
 
   return { append, claim }
 })
+
+/** In their order, and without those for whom nobody waits any more. */
+const halvesOf = (group: ReadonlyArray<Pending.Pending>): ReadonlyArray<ReadonlyArray<Pending.Pending>> => {
+  const waiting = group.filter(({ abandoned }) => !abandoned)
+  const half = Math.ceil(waiting.length / 2)
+  return [waiting.slice(0, half), waiting.slice(half)].filter(({ length }) => length > 0)
+}
 
 const methodOf = ({ _tag }: Pending.Pending): string => _tag === "Append" ? "append" : "claim"
 
