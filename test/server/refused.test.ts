@@ -69,7 +69,10 @@ layer(server, { excludeTestServices: true })("A directive", (it) => {
       )
       const { body, status } = yield* ask(why)
       assert.deepStrictEqual([status, body.error.code], [503, "ActorParked"])
-      assert.match(body.error.message, /is parked since \d{4}-.*resume/)
+      assert.match(
+        body.error.message,
+        /is parked since \d{4}-.*: the .* \(version 99\) at position \d+, .* cannot be read\. .*resume/
+      )
       assert.deepStrictEqual((yield* tell(`GET /api/v1/directives/${id}`)).parked, body.error.details.parked)
       assert.notProperty((yield* ask(why, { as: "bob" })).body.error, "details")
     }))
