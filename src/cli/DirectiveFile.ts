@@ -1,9 +1,8 @@
 /** The file that `makima run` takes, and everything that can be wrong with it before anything is started. */
 import { Effect, FileSystem, Path, Result, Schema } from "effect"
 import type { PlatformError } from "effect/PlatformError"
-import * as Directive from "../actors/Directive.ts"
 import { BaseBranch, Goal, NewStep, RepositoryUrl, Title } from "../actors/DirectiveCommand.ts"
-import { OwnerId } from "../events/Ids.ts"
+import { problemOfSteps } from "../actors/StepsProblem.ts"
 import { fieldName, findingOf } from "../server/Findings.ts"
 import { UsageError } from "./Failure.ts"
 
@@ -50,20 +49,6 @@ const unreadable = (reason: PlatformError["reason"]): string => {
   if (reason._tag === "PermissionDenied") return "may not be read"
   const { cause } = reason
   return cause instanceof Error && "code" in cause && cause.code === "EISDIR" ? "is a folder" : reason.message
-}
-
-/** The rules themselves say what is wrong with the steps, on a directive that nobody has started. */
-const problemOfSteps = ({ goal, steps, title }: DirectiveFile): string | undefined => {
-  if (steps === undefined || steps.length === 0) return undefined
-  const context = { now: 0, policy: Directive.defaultPolicy }
-  const ownerId = OwnerId.make("nobody")
-  const created = Directive.decide(
-    Directive.empty(Directive.streamOf("00000000-0000-5000-8000-000000000000")),
-    { _tag: "CreateDirective", ownerId, title, goal },
-    context
-  )
-  const added = Result.flatMap(created, ({ state }) => Directive.decide(state, { _tag: "AddSteps", steps }, context))
-  return Result.isFailure(added) ? added.failure.message.replace(/; no step was added$/, "") : undefined
 }
 
 /** V8 names the place of a syntax error by its offset; people look for a line. */

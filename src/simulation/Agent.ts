@@ -5,6 +5,7 @@ import type { SpawnTask } from "../daemon/Protocol.ts"
 import type { TaskKind } from "../events/DirectiveEvent.ts"
 import type { Chance } from "./internal/chance.ts"
 import type { Faults } from "./internal/faults.ts"
+import { checkedWork } from "./internal/given.ts"
 import { traced } from "./internal/guard.ts"
 import type { Profile } from "./Profile.ts"
 
@@ -50,7 +51,7 @@ export type Agent = (assignment: Assignment) => Partial<Work>
 export const agentOf =
   (profile: Profile, faults: Faults, own: Agent = () => ({})) => (assignment: Assignment): Work => {
     const { chance, task } = assignment
-    const said = traced("the agent", () => own(assignment))
+    const said = checkedWork(traced("the agent", () => own(assignment)))
     const about = `${task.taskId} ${task.handOver}`
     const name = `the agent of ${JSON.stringify(task.taskName)}`
     const millis = said.millis ?? chance.spread(...profile.agentMillis)

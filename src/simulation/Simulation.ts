@@ -5,6 +5,7 @@ import type { Agent } from "./Agent.ts"
 import type { Checks } from "./internal/checks.ts"
 import type { Happening } from "./internal/faults.ts"
 import { epoch } from "./internal/fibers.ts"
+import { problemOf } from "./internal/given.ts"
 import * as Guard from "./internal/guard.ts"
 import { World } from "./internal/world.ts"
 import { type Checker, type Invariant, type Observed, type RecordedEvent, Violation } from "./Invariant.ts"
@@ -48,7 +49,10 @@ const settleMinutesDefault = 60
 const quietMillis = 60_000
 const tickMillis = 5_000
 
+/** Throws a `RangeError` for options that make no sense, and for nothing else. */
 export const run = (options: Options): Outcome => {
+  const problem = problemOf(options)
+  if (problem !== undefined) throw new RangeError(problem)
   const profile = typeof options.profile === "object" ? options.profile : profiles[options.profile ?? "rough"]
   let violation: Violation | undefined
   const world = Guard.guarded(() => {

@@ -4,9 +4,9 @@
  */
 import { Clock, Config, Effect, Option } from "effect"
 import * as V from "vitest"
+import * as Given from "./internal/given.ts"
 import { traced } from "./internal/guard.ts"
 import { type Invariant, type Observed, Violation } from "./Invariant.ts"
-import { profiles } from "./Profile.ts"
 import { shrink } from "./Shrink.ts"
 import { type Options, type Outcome, run } from "./Simulation.ts"
 import * as Story from "./Story.ts"
@@ -110,18 +110,15 @@ const holds = Effect.fnUntraced(
   }
 )
 
-const problemOf = ({ minutes, operations = [], profile, seed = 0, seeds = 1 }: SimulateOptions): string | undefined => {
-  if (!Number.isSafeInteger(seed) || seed < 0) return `seed is ${seed}: it has to be a whole number from 0 on`
-  if (!Number.isSafeInteger(seeds) || seeds < 1) return `seeds is ${seeds}: it has to be a whole number from 1 on`
+const problemOf = ({ minutes, seed = 1, seeds, ...rest }: SimulateOptions): string | undefined => {
+  const count = seeds ?? (minutes === undefined && rest.only === undefined ? seedsDefault : 1)
+  if (!Number.isSafeInteger(count) || count < 1) return `seeds is ${count}: it has to be a whole number from 1 on`
   if (minutes !== undefined && !(minutes > 0)) return `minutes is ${minutes}: it has to be more than 0`
-  if (typeof profile === "string" && !Object.hasOwn(profiles, profile)) {
-    return `profile is ${JSON.stringify(profile)}: it has to be one of ${Object.keys(profiles).join(", ")}`
+  const problem = Given.problemOf({ ...rest, seed }, ["seeds", "minutes"])
+  if (problem === undefined && seed + count - 1 > Number.MAX_SAFE_INTEGER) {
+    return `${count} seeds from ${seed} on go past the last one, ${Number.MAX_SAFE_INTEGER}`
   }
-  const wrong = operations.find(({ rate }) => !(rate >= 0 && rate < Infinity))
-  if (wrong !== undefined) {
-    return `the rate of operation ${wrong.name} is ${wrong.rate}: it has to be a number from 0 on, in an hour and directive`
-  }
-  return undefined
+  return problem
 }
 
 const failureOf = (

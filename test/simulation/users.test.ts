@@ -170,6 +170,74 @@ describe("An operation of one's own", () => {
   })
 })
 
+describe("A run refuses", () => {
+  const wrong = (value: unknown) => value as never
+  const made = (fields: object) => ({ profile: quiet, directive: () => ({ ...directive(), ...fields }) })
+  const agent = (work: unknown) => ({ profile: quiet, directive, agent: wrong(() => work) })
+  const cycle = [{ key: "a", name: "A", dependsOn: ["b"] }, { key: "b", name: "B", dependsOn: ["a"] }]
+
+  it.each<[what: string, options: Omit<Options, "seed">, problem: string]>([
+    [
+      "an option that there is not",
+      wrong({ agents: planner }),
+      "there is no option agents: it has to be one of seed, "
+    ],
+    ["a profile that there is not", { profile: wrong("stormy") }, "profile is \"stormy\": it has to be one of calm, "],
+    [
+      "a field of a profile",
+      { profile: wrong({ ...quiet, minute: 1 }) },
+      "profile quiet has minute: it has to be one of"
+    ],
+    [
+      "a fault",
+      { profile: wrong({ ...quiet, faults: { agentFail: 1 } }) },
+      "profile quiet has a fault agentFail, which"
+    ],
+    [
+      "a probability over 1",
+      { profile: { ...quiet, faults: { agentFails: 1.5 } } },
+      "the probability of agentFails in profile quiet is 1.5: it has to be from 0 to 1"
+    ],
+    [
+      "a negative probability",
+      { profile: { ...quiet, faults: { agentFails: -0.1 } } },
+      "the probability of agentFails in profile quiet is -0.1"
+    ],
+    ["a negative rate", { profile: { ...quiet, faults: { crash: -1 } } }, "the rate of crash in profile quiet is -1"],
+    [
+      "an operation",
+      { profile: wrong({ ...quiet, operations: { stop: 1 } }) },
+      "profile quiet has an operation stop, which there is not"
+    ],
+    [
+      "how often it happens",
+      { profile: { ...quiet, operations: { pause: NaN } } },
+      "the rate of pause in profile quiet"
+    ]
+  ])("%s, before it begins", (_, options, problem) => {
+    assert.throws(() => run({ seed: 1, ...options }), RangeError, problem)
+  })
+
+  it("a seed that is none", () => assert.throws(() => run({ seed: 0.5 }), RangeError, "seed is 0.5"))
+
+  it.each<[what: string, options: Omit<Options, "seed">, problem: string]>([
+    ["an end", agent({ ends: "sideways" }), "the agent ends \"sideways\": it has to be one of well, badly, never"],
+    ["an agent's answer", agent({ end: "well" }), "the agent returns end: it has to be one of millis, ends, commands"],
+    ["no answer", agent(undefined), "the agent returns undefined: {} says that it is like any other"],
+    ["a negative time", agent({ millis: -1 }), "the agent takes -1 ms: it has to be a number from 0 on"],
+    [
+      "the time of a command",
+      agent({ commands: [{ after: NaN, command: { _tag: "PauseDirective" } }] }),
+      "the agent gives a command after NaN ms: it has to be a number from 0 on"
+    ],
+    ["an empty title", made({ title: " " }), "directive 0: title: is empty"],
+    ["a field of a directive", made({ tittle: "T" }), "directive 0: tittle: is not a field that is known here"],
+    ["a cycle", made({ steps: cycle }), "directive 0: steps[0].dependsOn: a cycle: a → b → a"]
+  ])("%s, where it comes up", (_, options, problem) => {
+    assert.include(run({ seed: 1, ...options }).violation?.found, problem)
+  })
+})
+
 it("A seed gives the same log whatever agents, directives and operations there are", () => {
   const options: Options = {
     seed: 9,

@@ -130,6 +130,15 @@ describe("it.simulate", () => {
     assert.include(failure("no time"), "minutes is 0: it has to be more than 0")
     assert.include(failure("no such profile"), "profile is \"stormy\": it has to be one of calm, rough, storm,")
     assert.include(failure("a negative rate"), "the rate of operation stop is -1: it has to be a number from 0 on")
+    assert.include(
+      failure("no such option"),
+      "there is no option profle: it has to be one of seed, profile, only, agent"
+    )
+    assert.include(failure("seeds past the last"), "20 seeds from 9007199254740991 on go past the last one")
+    assert.include(
+      failure("an agent that ends otherwise"),
+      "the agent ends \"sideways\": it has to be one of well, badly,"
+    )
     assert.include(failure("nothing that comes up"), "only lists nothing that comes up in seed 1")
   })
 })

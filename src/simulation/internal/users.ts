@@ -7,6 +7,7 @@ import { batchOf } from "../Agent.ts"
 import { type OperationKind, operations, type Profile } from "../Profile.ts"
 import type { NewDirective, Operation } from "../Users.ts"
 import type { Chance } from "./chance.ts"
+import { checkedDirective } from "./given.ts"
 import { traced } from "./guard.ts"
 import type { World } from "./world.ts"
 
@@ -55,7 +56,9 @@ const create = (world: World, { directiveId, name, ownerId }: Owned, index: numb
   const { client, faults } = world
   const chance = faults.chance(`directive ${name}`)
   const { directive } = world
-  const own = directive === undefined ? undefined : traced("directive", () => directive(index, chance))
+  const own = directive === undefined
+    ? undefined
+    : checkedDirective(name, traced("directive", () => directive(index, chance)))
   const isPlanned = own === undefined ? chance.is(0.7) : own.steps === undefined
   if (!faults.happens("create", `create ${name}`, () => `${name} is made`)) return
   const { steps: given, ...made } = own ?? madeUp(name, index, chance)
