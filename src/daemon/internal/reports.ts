@@ -71,25 +71,29 @@ export const make = Effect.fnUntraced(function*(
     const { handOver, taskId } = report
     const directiveId = yield* directiveOf(taskId)
     if (directiveId === undefined) return yield* Effect.andThen(refuse(taskId), settle(report))
-    const isDone = yield* record(directiveId, report).pipe(
-      Effect.tap((isDone) => isDone ? settle(report) : Effect.void),
-      Effect.catchDefect((defect) => Effect.as(Effect.logError("A report could not be handled", defect), true))
+    const outcome = yield* record(directiveId, report).pipe(
+      Effect.tap((outcome) => outcome === "repeated" ? Effect.void : settle(report)),
+      Effect.catchDefect((defect) =>
+        Effect.as(Effect.logError("A report could not be handled", defect), "refused" as const)
+      )
     )
-    if (isDone && isFinal(report)) daemons.finished(ownerId, daemonId, taskId, handOver)
+    if (outcome === "repeated" || !isFinal(report)) return
+    // What is refused may be of a hand-over that never was, which says nothing of one that was: the next heartbeat does.
+    daemons.finished(ownerId, daemonId, taskId, outcome === "refused" ? 0 : handOver)
   })
 
-  /** Until it is in the log or refused. False when the daemon has said the same again on another connection. */
+  /** Until it is in the log or refused. "repeated" when the daemon has said the same again on another connection. */
   const record = Effect.fnUntraced(function*(directiveId: DirectiveId, report: Report) {
     let waitsFor: string | undefined
     while (true) {
       const asked = yield* Effect.result(
         directives.ask(directiveId, { _tag: "ReportTask", daemonId, ...report }, { ownerId })
       )
-      if (Result.isSuccess(asked)) return true
+      if (Result.isSuccess(asked)) return "recorded" as const
       const error = asked.failure
       if (error._tag !== "ActorUnavailable") {
         yield* refuse(report.taskId)
-        return true
+        return "refused" as const
       }
       if (waitsFor !== error.because) {
         waitsFor = error.because
@@ -97,7 +101,7 @@ export const make = Effect.fnUntraced(function*(
         yield* Effect.logWarning(`A report waits: ${error.message}`)
       }
       if (error.parked === undefined) yield* Effect.sleep(retryMillis)
-      else if (!(yield* resumed(directiveId, report))) return false
+      else if (!(yield* resumed(directiveId, report))) return "repeated" as const
     }
   })
 
